@@ -1,0 +1,4 @@
+//! toile
+pub mod error;
+pub mod rng;
+pub use error::{Error, Result};
