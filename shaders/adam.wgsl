@@ -1,0 +1,34 @@
+//!use index
+// One step of Adam for n parameters, in place: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+// p = p - step_size m / (sqrt(v) v_scale + eps). One invocation updates four elements (buffers are whole vec4s).
+// The scalars are an input, not parameters: they change at every step. Grid: ceil(n / 4) invocations in workgroups of 64, folded.
+
+struct Scalars {
+    beta1: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    eps: f32,
+    step_size: f32,
+    v_scale: f32,
+    n: u32,
+}
+
+@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> s: Scalars;
+@group(0) @binding(2) var<storage, read_write> p: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn adam(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u);
+    if i * 4u < s.n {
+        let gradient = g[i];
+        let first = s.beta1 * m[i] + s.one_minus_beta1 * gradient;
+        let second = s.beta2 * v[i] + s.one_minus_beta2 * gradient * gradient;
+        m[i] = first;
+        v[i] = second;
+        p[i] = p[i] - s.step_size * first / (sqrt(second) * s.v_scale + vec4<f32>(s.eps));
+    }
+}

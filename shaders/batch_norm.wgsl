@@ -1,0 +1,154 @@
+//!use index
+// Batch normalisation of x [n, c, l] (l: everything behind the channel axis) and its first gradient.
+// Statistics are taken in two passes: one invocation per (channel, chunk of its n * l elements), then one per channel
+// that combines the chunks in order. moments and sums are [2, c].
+
+struct Params {
+    n: u32,
+    c: u32,
+    l: u32,
+    chunk: u32,
+    chunks: u32,
+    eps: f32,
+}
+
+// Where element k of a channel (in order of image, then place) lies in x.
+fn element(p: Params, channel: u32, k: u32) -> u32 {
+    let image = k / p.l;
+    return (image * p.c + channel) * p.l + (k - image * p.l);
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> partials_out: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read> two_params: Params;
+
+// partials[channel, chunk] = (mean, sum of squared distances from it) of the chunk.
+// Grid: c * chunks invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn moments_partial(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = two_params;
+    let id = linear_id(gid, groups, 64u);
+    if id < p.c * p.chunks {
+        let channel = id / p.chunks;
+        let first = (id - channel * p.chunks) * p.chunk;
+        let last = min(first + p.chunk, p.n * p.l);
+        // Two passes over the chunk: the mean, then the squares around it.
+        var total = 0.0;
+        for (var k = first; k < last; k++) {
+            total += x[element(p, channel, k)];
+        }
+        let mean = total / f32(last - first);
+        var squares = 0.0;
+        for (var k = first; k < last; k++) {
+            let d = x[element(p, channel, k)] - mean;
+            squares += d * d;
+        }
+        partials_out[id] = vec2<f32>(mean, squares);
+    }
+}
+
+@group(0) @binding(0) var<storage, read> partials: array<vec2<f32>>;
+@group(0) @binding(1) var<storage, read_write> combined: array<f32>;
+
+// moments = (mean, variance), the chunks combined by Chan's formula. Grid: c invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn moments_combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = two_params;
+    let channel = linear_id(gid, groups, 64u);
+    if channel < p.c {
+        var count = 0.0;
+        var mean = 0.0;
+        var squares = 0.0;
+        for (var chunk = 0u; chunk < p.chunks; chunk++) {
+            let part = partials[channel * p.chunks + chunk];
+            let size = f32(min(p.chunk, p.n * p.l - chunk * p.chunk));
+            let d = part.x - mean;
+            let sum = count + size;
+            mean += d * (size / sum);
+            squares += part.y + d * d * (count * (size / sum));
+            count = sum;
+        }
+        combined[channel] = mean;
+        combined[p.c + channel] = squares / count;
+    }
+}
+
+@group(0) @binding(1) var<storage, read> moments: array<f32>;
+@group(0) @binding(2) var<storage, read> gamma: array<f32>;
+@group(0) @binding(3) var<storage, read> beta: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read> normalize_params: Params;
+
+// y = gamma * (x - mean) / sqrt(var + eps) + beta. Grid: n * c * l invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn normalize(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = normalize_params;
+    let id = linear_id(gid, groups, 64u);
+    if id < p.n * p.c * p.l {
+        let channel = id / p.l % p.c;
+        let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
+        y[id] = gamma[channel] * ((x[id] - moments[channel]) * inv) + beta[channel];
+    }
+}
+
+@group(0) @binding(2) var<storage, read> sums_dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> sums_partials: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read> sums_params: Params;
+
+// partials[channel, chunk] = (sum of dy, sum of dy * xhat) of the chunk.
+// Grid: c * chunks invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn sums_partial(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = sums_params;
+    let id = linear_id(gid, groups, 64u);
+    if id < p.c * p.chunks {
+        let channel = id / p.chunks;
+        let first = (id - channel * p.chunks) * p.chunk;
+        let last = min(first + p.chunk, p.n * p.l);
+        let mean = moments[channel];
+        let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
+        var sum = 0.0;
+        var dot = 0.0;
+        for (var k = first; k < last; k++) {
+            let at = element(p, channel, k);
+            sum += sums_dy[at];
+            dot += sums_dy[at] * ((x[at] - mean) * inv);
+        }
+        sums_partials[id] = vec2<f32>(sum, dot);
+    }
+}
+
+// sums = the chunks added in order. Grid: c invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn sums_combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = two_params;
+    let channel = linear_id(gid, groups, 64u);
+    if channel < p.c {
+        var total = vec2<f32>(0.0, 0.0);
+        for (var chunk = 0u; chunk < p.chunks; chunk++) {
+            total += partials[channel * p.chunks + chunk];
+        }
+        combined[channel] = total.x;
+        combined[p.c + channel] = total.y;
+    }
+}
+
+@group(0) @binding(3) var<storage, read> sums: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(6) var<storage, read> input_params: Params;
+
+// dx = gamma / sqrt(var + eps) * (dy - mean of dy - xhat * mean of dy * xhat).
+// Grid: n * c * l invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn input_gradient(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = input_params;
+    let id = linear_id(gid, groups, 64u);
+    if id < p.n * p.c * p.l {
+        let channel = id / p.l % p.c;
+        let count = f32(p.n * p.l);
+        let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
+        let xhat = (x[id] - moments[channel]) * inv;
+        dx[id] = gamma[channel] * inv * (dy[id] - sums[channel] / count - xhat * (sums[p.c + channel] / count));
+    }
+}

@@ -1,0 +1,71 @@
+//!use index
+//!use math
+// y = f(a, b) elementwise, f chosen by `op` (the twin of the table in src/ops/binary.rs), with one constant c.
+// One invocation computes four neighbouring elements. Grid: ceil(n / 4) invocations in workgroups of 64, folded.
+
+override op: u32 = 0u;
+
+struct Params {
+    n: u32,
+    c: f32,
+    rank: u32,
+    dims: array<u32, 6>,
+    strides_a: array<u32, 6>,
+    strides_b: array<u32, 6>,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> params: Params;
+
+// -t ln p - (1-t) ln(1-p) for p clipped to [c, 1-c].
+fn bce(p: f32, t: f32, c: f32) -> f32 {
+    let high = 1.0 - c;
+    let q = select(select(p, high, p > high), c, p < c);
+    return -(t * log_f32(q) + (1.0 - t) * log_f32(1.0 - q));
+}
+
+// t softplus(-z) + (1-t) softplus(z), with both terms from one logarithm.
+fn bce_logits(z: f32, t: f32) -> f32 {
+    let tail = log1p_f32(exp_f32(-abs(z)));
+    let result = t * (max(-z, 0.0) + tail) + (1.0 - t) * (max(z, 0.0) + tail);
+    return select(result, z, is_nan(z));
+}
+
+fn f(a: f32, b: f32, c: f32) -> f32 {
+    switch op {
+        case 0u: { return a + b; }
+        case 1u: { return a - b; }
+        case 2u: { return a * b; }
+        case 3u: { return a / b; }
+        case 4u: { return bce_logits(a, b); }
+        case 5u: { return bce(a, b, c); }
+        default: { return a; }
+    }
+}
+
+// a and b have y's shape. (Buffers are whole vec4s, so the last invocation may reach past n.)
+@compute @workgroup_size(64)
+fn same_shape(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u) * 4u;
+    if i < params.n {
+        let c = params.c;
+//!repeat j 0..4
+        y[i + $j] = f(a[i + $j], b[i + $j], c);
+//!end
+    }
+}
+
+// a and b are read through strides: 0 along the axes on which they are broadcast.
+@compute @workgroup_size(64)
+fn broadcast(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u) * 4u;
+//!repeat j 0..4
+    if i + $j < params.n {
+        let at_a = strided_index(i + $j, params.rank, params.dims, params.strides_a);
+        let at_b = strided_index(i + $j, params.rank, params.dims, params.strides_b);
+        y[i + $j] = f(a[at_a], b[at_b], params.c);
+    }
+//!end
+}

@@ -1,0 +1,64 @@
+//!use index
+// Moving elements. One invocation writes one element of y. Grid: n invocations in workgroups of 64, folded.
+
+struct StridedParams {
+    n: u32,
+    rank: u32,
+    offset: u32,
+    dims: array<u32, 6>,
+    strides: array<u32, 6>,
+}
+
+struct PadParams {
+    n: u32,
+    rank: u32,
+    dims: array<u32, 6>,
+    start: array<u32, 6>,
+    step: array<u32, 6>,
+    x_dims: array<u32, 6>,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> strided_params: StridedParams;
+@group(0) @binding(2) var<storage, read> pad_params: PadParams;
+
+// y[i] = x[offset + sum of i_d * stride_d]: permute, expand, slice.
+@compute @workgroup_size(64)
+fn strided(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u);
+    if i < strided_params.n {
+        let from_x = strided_index(i, strided_params.rank, strided_params.dims, strided_params.strides);
+        y[i] = x[strided_params.offset + from_x];
+    }
+}
+
+// y[start + i * step] = x[i], 0 elsewhere: the adjoint of slice.
+@compute @workgroup_size(64)
+fn pad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u);
+    if i < pad_params.n {
+        var rest = i;
+        var inside = true;
+        var from_x = 0u;
+        var stride = 1u;
+//!repeat d 0..6
+        {
+            let axis = 5u - $d;
+            let outer = rest / pad_params.dims[axis];
+            let shifted = rest - outer * pad_params.dims[axis] - pad_params.start[axis];
+            // A place before `start` wraps around and is far beyond x's size.
+            let at = shifted / pad_params.step[axis];
+            inside = inside && at < pad_params.x_dims[axis] && at * pad_params.step[axis] == shifted;
+            from_x += at * stride;
+            stride *= pad_params.x_dims[axis];
+            rest = outer;
+        }
+//!end
+        var v = 0.0;
+        if inside {
+            v = x[from_x];
+        }
+        y[i] = v;
+    }
+}

@@ -1,0 +1,65 @@
+//!use index
+//!use math
+// y[i] = f(x[i]) for i < n, f chosen by `op` (the twin of the table in src/ops/unary.rs), with constants a and b.
+// One invocation computes four elements; buffers are whole vec4s, so the last one may reach past n.
+// Grid: ceil(n / 4) invocations in workgroups of 64, folded.
+
+override op: u32 = 0u;
+
+struct Params {
+    n: u32,
+    a: f32,
+    b: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> params: Params;
+
+// x^a as e^(a ln |x|): for negative x only integer exponents have a value. Relative error about |a ln x| ulp.
+fn pow_f32(x: f32, a: f32) -> f32 {
+    if a == 0.0 {
+        return 1.0;
+    }
+    let size = exp_f32(a * log_f32(abs(x)));
+    let whole = floor(a) == a;
+    let odd = whole && floor(a * 0.5) * 2.0 != a;
+    return select(select(select(not_a_number(), size, whole), -size, odd), size, x >= 0.0 || is_nan(x));
+}
+
+fn f(x: f32, a: f32, b: f32) -> f32 {
+    switch op {
+        case 0u: { return a * x + b; }
+        case 1u: { return exp_f32(x); }
+        case 2u: { return log_f32(x); }
+        case 3u: { return log1p_f32(x); }
+        case 4u: { return sqrt(x); }
+        case 5u: { return 1.0 / sqrt(x); }
+        case 6u: { return 1.0 / x; }
+        case 7u: { return x * x; }
+        case 8u: { return abs(x); }
+        case 9u: { return select(select(x, -1.0, x < 0.0), 1.0, x > 0.0); }
+        case 10u: { return select(a, 1.0, x > 0.0); }
+        case 11u: { return select(a * x, x, x > 0.0); }
+        case 12u: { return tanh_f32(x); }
+        case 13u: { return sigmoid_f32(x); }
+        case 14u: { return softplus_f32(x); }
+        case 15u: { return select(select(x, b, x > b), a, x < a); }
+        case 16u: { return select(0.0, 1.0, x >= a && x <= b); }
+        case 17u: { return pow_f32(x, a); }
+        case 18u: { return sin(x); }
+        case 19u: { return cos(x); }
+        default: { return x; }
+    }
+}
+
+@compute @workgroup_size(64)
+fn unary(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u);
+    if i * 4u < params.n {
+        let v = x[i];
+        let a = params.a;
+        let b = params.b;
+        y[i] = vec4<f32>(f(v.x, a, b), f(v.y, a, b), f(v.z, a, b), f(v.w, a, b));
+    }
+}

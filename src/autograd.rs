@@ -1,0 +1,101 @@
+//! Gradients of any order: the backward walk, iterative, only along paths to the wanted targets.
+
+use crate::tensor::{Tensor, no_grad, recording};
+use std::collections::HashMap;
+
+/// d loss / d target for each target. `loss` has one element. A target that the loss does not depend on gets zeros.
+///
+/// ```
+/// use toile::{Device, Tensor, autograd::grad};
+/// let x = Tensor::new(&Device::Cpu, [3], &[1.0, 2.0, 3.0]);
+/// let [dx] = grad(&x.square().sum(), [&x]);
+/// assert_eq!(dx.to_vec()?, [2.0, 4.0, 6.0]);
+/// # Ok::<(), toile::Error>(())
+/// ```
+#[track_caller]
+pub fn grad<const N: usize>(loss: &Tensor, targets: [&Tensor; N]) -> [Tensor; N] {
+    to_array(grad_all(loss, &targets))
+}
+
+/// As [`grad`], but the gradients remember how they were computed: a loss made of them can be differentiated again.
+#[track_caller]
+pub fn differentiable_grad<const N: usize>(loss: &Tensor, targets: [&Tensor; N]) -> [Tensor; N] {
+    to_array(differentiable_grad_all(loss, &targets))
+}
+
+/// [`grad`] for a list of targets.
+#[track_caller]
+pub fn grad_all(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
+    no_grad(|| walk(loss, targets))
+}
+
+/// [`differentiable_grad`] for a list of targets.
+#[track_caller]
+pub fn differentiable_grad_all(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
+    recording(|| walk(loss, targets))
+}
+
+fn to_array<const N: usize>(gradients: Vec<Tensor>) -> [Tensor; N] {
+    gradients.try_into().unwrap_or_else(|_| unreachable!("one gradient a target"))
+}
+
+#[track_caller]
+fn walk(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
+    assert_eq!(loss.len(), 1, "grad: the loss has shape {}, not one element", loss.shape());
+    let order = nodes_towards(loss, targets);
+    let mut gradients: HashMap<u64, Tensor> = HashMap::new();
+    gradients.insert(loss.id(), Tensor::full(loss.device(), loss.shape(), 1.0));
+
+    // Highest id first: everything that uses a tensor was created after it.
+    for y in order.iter().rev() {
+        let is_target = targets.iter().any(|t| t.id() == y.id());
+        let dy = if is_target { gradients.get(&y.id()).cloned() } else { gradients.remove(&y.id()) };
+        let (Some(dy), Some(origin)) = (dy, y.origin()) else { continue };
+        let wanted = |x: &Tensor| order.binary_search_by_key(&x.id(), Tensor::id).is_ok();
+        let needs: Vec<bool> = origin.inputs.iter().map(wanted).collect();
+        if !needs.contains(&true) {
+            continue;
+        }
+        let dx = origin.op.vjp(&origin.inputs, y, &dy, &needs);
+        assert_eq!(dx.len(), needs.len(), "{}: vjp gives {} gradients", origin.op.name(), dx.len());
+        for ((x, dx), needed) in origin.inputs.iter().zip(dx).zip(needs) {
+            let Some(dx) = dx.filter(|_| needed) else { continue };
+            assert_eq!(dx.shape(), x.shape(), "{}: a gradient has another shape than its input", origin.op.name());
+            let sum = match gradients.remove(&x.id()) {
+                Some(other) => &other + &dx,
+                None => dx,
+            };
+            gradients.insert(x.id(), sum);
+        }
+    }
+    targets
+        .iter()
+        .map(|t| gradients.get(&t.id()).cloned().unwrap_or_else(|| Tensor::zeros(t.device(), t.shape())))
+        .collect()
+}
+
+/// The tensors on a path from `loss` to a target, in order of creation.
+fn nodes_towards(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
+    let Some(oldest) = targets.iter().map(|t| t.id()).min() else { return Vec::new() };
+    let mut reached: HashMap<u64, Tensor> = HashMap::from([(loss.id(), loss.clone())]);
+    let mut pending = vec![loss.clone()];
+    while let Some(y) = pending.pop() {
+        for x in y.origin().map_or(&[][..], |origin| &origin.inputs) {
+            // What was created before the oldest target cannot depend on one.
+            if x.id() >= oldest && reached.insert(x.id(), x.clone()).is_none() {
+                pending.push(x.clone());
+            }
+        }
+    }
+    let mut nodes: Vec<Tensor> = reached.into_values().collect();
+    nodes.sort_unstable_by_key(Tensor::id);
+    let mut leads: HashMap<u64, bool> = HashMap::new();
+    nodes.retain(|y| {
+        let through_inputs =
+            y.origin().is_some_and(|origin| origin.inputs.iter().any(|x| leads.get(&x.id()) == Some(&true)));
+        let keep = through_inputs || targets.iter().any(|t| t.id() == y.id());
+        leads.insert(y.id(), keep);
+        keep
+    });
+    nodes
+}

@@ -1,0 +1,11 @@
+//! Checking the engine: the table of op cases, finite differences, comparison with named tolerances.
+
+pub mod cases;
+mod compare;
+mod gradients;
+mod run;
+
+pub use cases::{Case, cases};
+pub use compare::{Deviation, Tolerance, compare};
+pub use gradients::{directional, second_order};
+pub use run::{CaseReport, Check, check_case};

@@ -1,0 +1,100 @@
+//! Reused f32 buffers: fresh pages cost more than most kernels, so freed buffers wait in size classes.
+
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// Buffers below this many elements come from the allocator directly.
+const SMALL: usize = 1024;
+/// Freed elements kept for reuse, in all (256 MiB); what exceeds it goes back to the system.
+const KEEP: usize = 64 << 20;
+
+#[derive(Default)]
+struct Pool {
+    free: HashMap<usize, Vec<Vec<f32>>>,
+    kept: usize,
+}
+
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+
+/// A buffer of f32 that returns to the pool when dropped.
+pub struct CpuBuffer {
+    data: Vec<f32>,
+    len: usize,
+}
+
+impl CpuBuffer {
+    /// A buffer of `len` elements whose content is arbitrary: the caller writes every element.
+    pub fn uninit(len: usize) -> CpuBuffer {
+        if len < SMALL {
+            return CpuBuffer { data: vec![0.0; len], len };
+        }
+        let class = size_class(len);
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        let data = pool.free.get_mut(&class).and_then(Vec::pop);
+        if data.is_some() {
+            pool.kept -= class;
+        }
+        drop(pool);
+        CpuBuffer { data: data.unwrap_or_else(|| vec![0.0; class]), len }
+    }
+
+    /// A buffer of `len` zeros.
+    pub fn zeros(len: usize) -> CpuBuffer {
+        let mut buffer = CpuBuffer::uninit(len);
+        buffer.fill(0.0);
+        buffer
+    }
+}
+
+/// The next of 2^k and 1.5·2^k.
+fn size_class(len: usize) -> usize {
+    let power = len.next_power_of_two();
+    if len <= power / 4 * 3 { power / 4 * 3 } else { power }
+}
+
+impl From<Vec<f32>> for CpuBuffer {
+    fn from(data: Vec<f32>) -> CpuBuffer {
+        CpuBuffer { len: data.len(), data }
+    }
+}
+
+impl Deref for CpuBuffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.data[..self.len]
+    }
+}
+
+impl DerefMut for CpuBuffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.data[..self.len]
+    }
+}
+
+impl Drop for CpuBuffer {
+    fn drop(&mut self) {
+        let class = self.data.len();
+        if class < SMALL || size_class(class) != class {
+            return;
+        }
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.kept + class <= KEEP {
+            pool.kept += class;
+            pool.free.entry(class).or_default().push(std::mem::take(&mut self.data));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_classes_cover() {
+        for len in [1024, 1025, 1536, 1537, 2048, 100_000] {
+            assert!(size_class(len) >= len && size_class(len) <= len * 2, "{len}");
+            assert_eq!(size_class(size_class(len)), size_class(len));
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The device: adapters, and a [`Gpu`] that records kernel calls on buffers. The only folder that names wgpu.
+//!
+//! It knows bytes and kernels, not tensors. Work is recorded, submitted in batches and run in order, so a buffer may be
+//! dropped as soon as the last call that uses it is recorded, and nothing waits for the device but [`Gpu::read`] and
+//! [`Gpu::wait`].
+//!
+//! A kernel's buffers are bound in one order, all in `@group(0)`: its inputs as `var<storage, read>`, its outputs as
+//! `var<storage, read_write>`, then, unless it has none, `var<storage, read> params: Params`. (Params are no uniform on
+//! purpose: older software Vulkan drivers compile a kernel anew for new values in a uniform.)
+
+mod adapter;
+mod bind;
+mod buffer;
+mod health;
+mod memory;
+mod pipeline;
+mod recorder;
+pub mod shader;
+
+#[cfg(test)]
+mod math_tests;
+#[cfg(test)]
+mod test_kernels;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use adapter::{AdapterChoice, AdapterKind, AdapterReport, LimitsReport, adapters};
+pub use buffer::{GpuBuffer, MIN_BUFFER_BYTES, Readback};
+pub use pipeline::Kernel;
+pub use shader::{Assembled, assemble, shaders};
+
+use crate::error::{Error, Result};
+use buffer::{Pool, StagingPool, size_class};
+use health::{Health, describe};
+use pipeline::{LayoutKey, Pipelines};
+use recorder::Recorder;
+
+/// How to open a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Compile kernels with bounds checks, loop bounds and division guards, for tests. Slower; the numbers are equal.
+    pub checked: bool,
+    /// Ask for WebGPU's default limits only and for no optional feature, as the weakest device would offer.
+    pub minimal: bool,
+}
+
+/// One dispatch of a kernel.
+pub struct KernelCall<'a> {
+    /// What to run.
+    pub kernel: Kernel,
+    /// The inputs, in binding order.
+    pub reads: &'a [&'a GpuBuffer],
+    /// The outputs, in binding order. A buffer that is changed in place stands only here.
+    pub writes: &'a [&'a GpuBuffer],
+    /// The bytes of the kernel's `Params` struct, or none if it has no such binding.
+    pub params: &'a [u8],
+    /// How many workgroups; [`grid`] gives these. Nothing is run if one is zero.
+    pub workgroups: [u32; 3],
+    /// Who calls, for messages.
+    pub label: &'a str,
+}
+
+/// What a device did so far and holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GpuStats {
+    /// Kernel calls recorded.
+    pub dispatches: u64,
+    /// Submissions to the device.
+    pub submits: u64,
+    /// Pipelines compiled.
+    pub pipelines: u64,
+    /// Bind groups made.
+    pub bind_groups_created: u64,
+    /// Calls that found their bind group made already.
+    pub bind_groups_hit: u64,
+    /// Bind groups kept.
+    pub bind_groups_kept: u64,
+    /// Parameter buffers kept.
+    pub params_kept: u64,
+    /// Parameter buffers uploaded.
+    pub params_uploaded: u64,
+    /// Device buffers made; constant in a steady loop.
+    pub buffers_created: u64,
+    /// Bytes in buffers that are in use.
+    pub bytes_live: u64,
+    /// Bytes in buffers that wait in the pool.
+    pub bytes_pooled: u64,
+    /// The most bytes ever in use at a time.
+    pub bytes_peak: u64,
+}
+
+/// An open device. Cloning shares it; all methods may be called from any thread.
+#[derive(Clone)]
+pub struct Gpu(Arc<Inner>);
+
+struct Inner {
+    report: AdapterReport,
+    options: GpuOptions,
+    max_buffer_bytes: u64,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    health: Arc<Health>,
+    counters: Counters,
+    pool: Arc<Pool>,
+    staging: StagingPool,
+    pipelines: Pipelines,
+    recorder: Mutex<Recorder>,
+}
+
+#[derive(Default)]
+struct Counters {
+    dispatches: AtomicU64,
+    submits: AtomicU64,
+    pipelines: AtomicU64,
+    bind_groups_created: AtomicU64,
+    bind_groups_hit: AtomicU64,
+    params_uploaded: AtomicU64,
+    buffers_created: AtomicU64,
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gpu({})", self.0.report)
+    }
+}
+
+/// The workgroups for this many invocations: as many as needed in x, folded into y (and z) beyond the 65,535 that a
+/// dimension may have. The last row may have some too many: a kernel finds its place with `linear_id` of
+/// `shaders/lib/index.wgsl` and compares it with the count.
+pub fn grid(invocations: u64, workgroup: u32) -> [u32; 3] {
+    const MOST: u64 = 65_535;
+    let groups = invocations.div_ceil(u64::from(workgroup.max(1)));
+    let z = groups.div_ceil(MOST * MOST).max(1);
+    let y = groups.div_ceil(MOST * z).max(1);
+    let x = groups.div_ceil(y * z);
+    [x as u32, y as u32, z as u32]
+}
+
+impl Gpu {
+    /// Opens a device on the chosen adapter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`], with the adapters there are and how to choose one, or to do without.
+    pub fn open(choice: &AdapterChoice, options: GpuOptions) -> Result<Gpu> {
+        let (adapter, report) = adapter::choose(choice)?;
+        let (device, queue) = adapter::request(&adapter, &report, options)?;
+
+        let health = Arc::new(Health::default());
+        let on_error = health.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            on_error.set(&on_error.error, describe(&error));
+        }));
+        let on_loss = health.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                on_loss.set(&on_loss.lost, format!("the device was lost: {message}"));
+            }
+        });
+
+        let limits = device.limits();
+        let max_buffer_bytes =
+            limits.max_buffer_size.min(limits.max_storage_buffer_binding_size) & !(MIN_BUFFER_BYTES - 1);
+        Ok(Gpu(Arc::new(Inner {
+            report: AdapterReport { limits: LimitsReport::new(&limits), ..report },
+            options,
+            max_buffer_bytes,
+            device,
+            queue,
+            health,
+            counters: Counters::default(),
+            pool: Arc::new(Pool::new()),
+            staging: StagingPool::default(),
+            pipelines: Pipelines::default(),
+            recorder: Mutex::new(Recorder::new()),
+        })))
+    }
+
+    /// True if both are handles of one opened device.
+    pub fn is_same(&self, other: &Gpu) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The adapter, with the limits the device was opened with.
+    pub fn report(&self) -> &AdapterReport {
+        &self.0.report
+    }
+
+    /// How the device was opened.
+    pub fn options(&self) -> GpuOptions {
+        self.0.options
+    }
+
+    /// The largest buffer a kernel can use, in bytes.
+    pub fn max_buffer_bytes(&self) -> u64 {
+        self.0.max_buffer_bytes
+    }
+
+    /// A buffer of at least this many bytes, whose content is whatever its memory held before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if it is larger than the device allows or memory ran out.
+    pub fn alloc(&self, bytes: u64) -> Result<GpuBuffer> {
+        self.check()?;
+        match self.take_pooled(bytes, None)? {
+            Some(buffer) => Ok(buffer),
+            None => self.create(bytes, &mut self.lock()),
+        }
+    }
+
+    /// A buffer with these bytes. What it holds beyond them is undefined.
+    pub fn upload(&self, bytes: &[u8]) -> Result<GpuBuffer> {
+        self.check()?;
+        let recorder = &mut self.lock();
+        let buffer = self.alloc_for_host(bytes.len() as u64, recorder)?;
+        recorder.write(self, &buffer, bytes)?;
+        Ok(buffer)
+    }
+
+    /// Writes bytes to the start of an existing buffer, after all calls made so far.
+    ///
+    /// # Panics
+    ///
+    /// If there are more bytes than the buffer has.
+    #[track_caller]
+    pub fn write(&self, buffer: &GpuBuffer, bytes: &[u8]) -> Result<()> {
+        assert!(bytes.len() as u64 <= buffer.bytes(), "write: {} bytes into {buffer:?}", bytes.len());
+        assert!(buffer.is_from(&self.0.pool), "write: {buffer:?} is of another device");
+        self.check()?;
+        self.lock().write(self, buffer, bytes)
+    }
+
+    /// Copies the first `bytes` (rounded up to a multiple of 4) of one buffer to the start of another.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is smaller, or both share memory.
+    #[track_caller]
+    pub fn copy(&self, from: &GpuBuffer, to: &GpuBuffer, bytes: u64) -> Result<()> {
+        let fits = bytes <= from.bytes() && bytes <= to.bytes();
+        assert!(fits && from.id() != to.id(), "copy: {bytes} bytes from {from:?} to {to:?}");
+        assert!(from.is_from(&self.0.pool) && to.is_from(&self.0.pool), "copy: a buffer is of another device");
+        self.check()?;
+        let recorder = &mut self.lock();
+        from.mark_used(recorder.batch());
+        to.mark_used(recorder.batch());
+        let bytes = bytes.next_multiple_of(4);
+        recorder.copy(self, (from.wgpu(), from.offset()), (to.wgpu(), to.offset()), bytes);
+        Ok(())
+    }
+
+    /// The first `bytes` of a buffer, after all calls made so far. Waits for the device.
+    ///
+    /// # Panics
+    ///
+    /// If the buffer is smaller.
+    #[track_caller]
+    pub fn read(&self, buffer: &GpuBuffer, bytes: u64) -> Result<Vec<u8>> {
+        self.read_later(buffer, bytes)?.wait()
+    }
+
+    /// Submits a copy of the first `bytes` of a buffer to the host, to be waited for later.
+    ///
+    /// # Panics
+    ///
+    /// If the buffer is smaller.
+    #[track_caller]
+    pub fn read_later(&self, buffer: &GpuBuffer, bytes: u64) -> Result<Readback> {
+        assert!(bytes <= buffer.bytes(), "read: {bytes} bytes of {buffer:?}");
+        assert!(buffer.is_from(&self.0.pool), "read: {buffer:?} is of another device");
+        self.check()?;
+        let class = size_class(bytes, u64::MAX);
+        let staging = match self.0.staging.take(class) {
+            Some(staging) => staging,
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.create_wgpu(class, usage, "toile staging").map_err(Error::Gpu)?
+            }
+        };
+        let recorder = &mut self.lock();
+        buffer.mark_used(recorder.batch());
+        let copied = bytes.max(1).next_multiple_of(4);
+        recorder.copy(self, (buffer.wgpu(), buffer.offset()), (&staging, 0), copied);
+        recorder.submit(self)?;
+        let submission = recorder.last_submission();
+        let submission =
+            submission.ok_or_else(|| Error::Gpu("reading from the device: nothing was submitted".into()))?;
+        Ok(Readback::new(self.clone(), staging, bytes, submission))
+    }
+
+    /// Records a kernel call, to run after all calls made so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the kernel does not compile, or for trouble that the device reported about earlier calls.
+    ///
+    /// # Panics
+    ///
+    /// If a buffer is listed in both reads and writes, twice in writes, or is of another device.
+    #[track_caller]
+    pub fn run(&self, call: &KernelCall) -> Result<()> {
+        self.check()?;
+        self.check_buffers(call);
+        if call.workgroups.contains(&0) {
+            return Ok(());
+        }
+        let limits = &self.0.report.limits;
+        let most = limits.workgroups_per_dimension;
+        if call.workgroups.iter().any(|count| *count > most) {
+            let [x, y, z] = call.workgroups;
+            let message =
+                format!("{}: a grid of {x} x {y} x {z} workgroups; the device takes {most} a side", call.label);
+            return Err(Error::Gpu(message));
+        }
+        let bound = call.reads.len() + call.writes.len() + usize::from(!call.params.is_empty());
+        let most = limits.storage_buffers_per_stage.min(255) as usize;
+        if bound > most {
+            return Err(Error::Gpu(format!("{}: {bound} buffers; the device takes {most}", call.label)));
+        }
+
+        let pipeline = self.0.pipelines.get(self, &call.kernel, LayoutKey::of(call))?;
+        let recorder = &mut self.lock();
+        let params = match call.params {
+            [] => None,
+            bytes => Some(self.params(bytes, recorder)?),
+        };
+        let group = recorder.bindings.group(self, &pipeline, call, params.as_ref());
+        let batch = recorder.batch();
+        call.reads.iter().chain(call.writes).copied().chain(&params).for_each(|buffer| buffer.mark_used(batch));
+        recorder.dispatch(self, &pipeline, &group, call.workgroups, call.label)
+    }
+
+    /// Submits what is recorded.
+    pub fn flush(&self) -> Result<()> {
+        self.check()?;
+        self.lock().submit(self)?;
+        self.check()
+    }
+
+    /// Submits what is recorded and waits until all of it has run.
+    pub fn wait(&self) -> Result<()> {
+        self.check()?;
+        self.wait_with(&mut self.lock())?;
+        self.check()
+    }
+
+    /// Compiles these kernels on all cores, ahead of their first calls.
+    pub fn prepare(&self, kernels: &[Kernel]) -> Result<()> {
+        self.check()?;
+        self.0.pipelines.prepare(self, kernels)
+    }
+
+    /// What the device did so far and holds now.
+    pub fn stats(&self) -> GpuStats {
+        let usage = self.0.pool.usage();
+        let (bind_groups_kept, params_kept) = self.lock().bindings.sizes();
+        let counters = &self.0.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        GpuStats {
+            dispatches: get(&counters.dispatches),
+            submits: get(&counters.submits),
+            pipelines: get(&counters.pipelines),
+            bind_groups_created: get(&counters.bind_groups_created),
+            bind_groups_hit: get(&counters.bind_groups_hit),
+            bind_groups_kept: bind_groups_kept as u64,
+            params_kept: params_kept as u64,
+            params_uploaded: get(&counters.params_uploaded),
+            buffers_created: get(&counters.buffers_created),
+            bytes_live: usage.live,
+            bytes_pooled: usage.pooled,
+            bytes_peak: usage.peak,
+        }
+    }
+
+    /// Gives the memory that waits in the pool back to the system.
+    pub fn trim(&self) {
+        let freed = self.0.pool.trim_to(0);
+        self.lock().bindings.forget(&freed);
+    }
+
+    /// A call may read a buffer or write it, once, and only one of this device.
+    #[track_caller]
+    fn check_buffers(&self, call: &KernelCall) {
+        for (place, written) in call.writes.iter().enumerate() {
+            let twice = call.writes[..place].iter().chain(call.reads).any(|other| other.id() == written.id());
+            assert!(!twice, "{}: {written:?} is written and also read or written again", call.label);
+        }
+        let own = call.reads.iter().chain(call.writes).all(|buffer| buffer.is_from(&self.0.pool));
+        assert!(own, "{}: a buffer is of another device", call.label);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorder> {
+        self.0.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    fn staging(&self) -> &StagingPool {
+        &self.0.staging
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    fn count_dispatch(&self) {
+        self.0.counters.dispatches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_submit(&self) {
+        self.0.counters.submits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_bind_group(&self, hit: bool) {
+        let counters = &self.0.counters;
+        let counter = if hit { &counters.bind_groups_hit } else { &counters.bind_groups_created };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,285 @@
+//! Compiled kernels: shader modules, bind group layouts and pipelines, each made once.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use rayon::prelude::*;
+use wgpu::naga;
+
+use super::{Gpu, KernelCall, shader};
+use crate::error::{Error, Result};
+
+/// One entry point of one shader with its constants: what a pipeline is made from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Kernel {
+    /// The file in the shader folder, without `.wgsl`.
+    pub shader: &'static str,
+    /// The entry point.
+    pub entry: &'static str,
+    /// Names and values (as [`f64::to_bits`]) of `override` or one-line `const` declarations.
+    pub constants: Vec<(&'static str, u64)>,
+}
+
+impl Kernel {
+    /// An entry point with its constants as declared.
+    pub fn new(shader: &'static str, entry: &'static str) -> Kernel {
+        Kernel { shader, entry, constants: Vec::new() }
+    }
+
+    /// Sets a constant: an `override` of the shader, or a `const NAME: TYPE = VALUE;` that stands on one line.
+    #[must_use]
+    pub fn constant(mut self, name: &'static str, value: f64) -> Kernel {
+        self.constants.push((name, value.to_bits()));
+        self
+    }
+}
+
+impl std::fmt::Display for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.shader, self.entry)?;
+        for (name, bits) in &self.constants {
+            write!(f, " {name}={}", f64::from_bits(*bits))?;
+        }
+        Ok(())
+    }
+}
+
+/// How many buffers a kernel binds: that many inputs, then outputs, then perhaps its parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct LayoutKey {
+    pub reads: u8,
+    pub writes: u8,
+    pub params: bool,
+}
+
+impl LayoutKey {
+    pub fn of(call: &KernelCall) -> LayoutKey {
+        LayoutKey { reads: call.reads.len() as u8, writes: call.writes.len() as u8, params: !call.params.is_empty() }
+    }
+
+    pub fn key(self) -> u64 {
+        u64::from(self.reads) << 16 | u64::from(self.writes) << 8 | u64::from(self.params)
+    }
+
+    /// Whether each binding in turn is read-only.
+    fn read_only(self) -> impl Iterator<Item = bool> {
+        let (reads, writes) = (usize::from(self.reads), usize::from(self.writes));
+        (0..reads + writes + usize::from(self.params)).map(move |index| index < reads || index >= reads + writes)
+    }
+}
+
+/// A compiled kernel.
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub bind_group_layout: wgpu::BindGroupLayout,
+    pub layout: LayoutKey,
+}
+
+/// Something made once, by whichever thread needs it first while the others wait, or the reason why it could not be.
+type Once<T> = Arc<OnceLock<Result<T, String>>>;
+
+/// The pipelines of a kernel, one for each number of buffers it was called with (in practice one).
+type ByKernel = HashMap<Kernel, Vec<(LayoutKey, Once<Arc<Pipeline>>)>>;
+
+/// Names and values of override constants.
+type Overrides<'k> = Vec<(&'k str, f64)>;
+
+/// A module, and what calls of each entry point look like.
+struct Module {
+    module: wgpu::ShaderModule,
+    assembled: shader::Assembled,
+    layouts: HashMap<String, LayoutKey>,
+    overrides: Vec<String>,
+}
+
+/// Everything compiled on one device.
+#[derive(Default)]
+pub(super) struct Pipelines {
+    modules: Mutex<HashMap<String, Once<Arc<Module>>>>,
+    layouts: Mutex<HashMap<LayoutKey, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>>,
+    pipelines: RwLock<ByKernel>,
+}
+
+impl Pipelines {
+    /// The pipeline of a kernel called with this many buffers; compiles it if it is new.
+    pub fn get(&self, gpu: &Gpu, kernel: &Kernel, layout: LayoutKey) -> Result<Arc<Pipeline>> {
+        let find = |all: &ByKernel| {
+            let (_, once) = all.get(kernel)?.iter().find(|(known, _)| *known == layout)?;
+            Some(once.clone())
+        };
+        let known = find(&self.pipelines.read().unwrap_or_else(PoisonError::into_inner));
+        let once = known.unwrap_or_else(|| {
+            let mut all = self.pipelines.write().unwrap_or_else(PoisonError::into_inner);
+            find(&all).unwrap_or_else(|| {
+                let once = Once::default();
+                all.entry(kernel.clone()).or_default().push((layout, once.clone()));
+                once
+            })
+        });
+        let made = once.get_or_init(|| self.compile(gpu, kernel, layout).map(Arc::new).map_err(|e| e.to_string()));
+        made.clone().map_err(Error::Gpu)
+    }
+
+    /// Compiles kernels on all cores, for calls with the buffers that their shaders declare.
+    pub fn prepare(&self, gpu: &Gpu, kernels: &[Kernel]) -> Result<()> {
+        kernels.par_iter().try_for_each(|kernel| {
+            let (module, _) = self.module(gpu, kernel)?;
+            let layout = module.layouts.get(kernel.entry).ok_or_else(|| no_entry(kernel, &module))?;
+            self.get(gpu, kernel, *layout).map(|_| ())
+        })
+    }
+
+    /// The kernel's module and those of its constants that are overrides.
+    fn module<'k>(&self, gpu: &Gpu, kernel: &'k Kernel) -> Result<(Arc<Module>, Overrides<'k>)> {
+        let mut consts = Vec::new();
+        let mut overrides = Vec::new();
+        for (name, bits) in &kernel.constants {
+            let value = f64::from_bits(*bits);
+            match shader::const_text(kernel.shader, name, value) {
+                Some(text) => consts.push((*name, text)),
+                None => overrides.push((*name, value)),
+            }
+        }
+        consts.sort();
+        let mut label = kernel.shader.to_string();
+        for (name, text) in &consts {
+            label.push_str(&format!(" {name}={text}"));
+        }
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let once = modules.entry(label.clone()).or_default().clone();
+        drop(modules);
+        let make = || make_module(gpu, kernel.shader, &consts, &label).map(Arc::new).map_err(|e| e.to_string());
+        let module = once.get_or_init(make).clone().map_err(Error::Gpu)?;
+        Ok((module, overrides))
+    }
+
+    fn compile(&self, gpu: &Gpu, kernel: &Kernel, layout: LayoutKey) -> Result<Pipeline> {
+        let (module, constants) = self.module(gpu, kernel)?;
+        if !module.layouts.contains_key(kernel.entry) {
+            return Err(no_entry(kernel, &module));
+        }
+        if let Some((name, _)) = constants.iter().find(|(name, _)| !module.overrides.iter().any(|known| known == name))
+        {
+            let shader = kernel.shader;
+            return Err(Error::Gpu(format!("shaders/{shader}.wgsl declares no override and no const `{name}`")));
+        }
+        let (bind_group_layout, pipeline_layout) = self.layout(gpu, layout);
+        let label = kernel.to_string();
+        let (pipeline, error) = gpu.scoped(|| {
+            gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&pipeline_layout),
+                module: &module.module,
+                entry_point: Some(kernel.entry),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &constants,
+                    zero_initialize_workgroup_memory: false,
+                },
+                cache: None,
+            })
+        });
+        if let Some(message) = error {
+            let LayoutKey { reads, writes, params } = layout;
+            let params = if params { "params" } else { "no params" };
+            let message = module.assembled.map_message(&message);
+            return Err(Error::Gpu(format!(
+                "kernel {label} cannot be compiled for {reads} inputs, {writes} outputs and {params}: {message}"
+            )));
+        }
+        gpu.counters().pipelines.fetch_add(1, Ordering::Relaxed);
+        Ok(Pipeline { pipeline, bind_group_layout, layout })
+    }
+
+    fn layout(&self, gpu: &Gpu, layout: LayoutKey) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {
+        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = layouts.entry(layout).or_insert_with(|| {
+            let label = format!("{} inputs, {} outputs, params {}", layout.reads, layout.writes, layout.params);
+            let entries: Vec<_> = (0..)
+                .zip(layout.read_only())
+                .map(|(binding, read_only)| wgpu::BindGroupLayoutEntry {
+                    binding,
+                    visibility: wgpu::ShaderStages::COMPUTE,
+                    ty: wgpu::BindingType::Buffer {
+                        ty: wgpu::BufferBindingType::Storage { read_only },
+                        has_dynamic_offset: false,
+                        min_binding_size: None,
+                    },
+                    count: None,
+                })
+                .collect();
+            let group = gpu
+                .device()
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
+            let pipeline = gpu.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(&label),
+                bind_group_layouts: &[Some(&group)],
+                immediate_size: 0,
+            });
+            (group, pipeline)
+        });
+        made.clone()
+    }
+}
+
+fn no_entry(kernel: &Kernel, module: &Module) -> Error {
+    let mut entries: Vec<&str> = module.layouts.keys().map(String::as_str).collect();
+    entries.sort_unstable();
+    let Kernel { shader, entry, .. } = kernel;
+    Error::Gpu(format!("shaders/{shader}.wgsl has no entry point `{entry}`, only: {}", entries.join(", ")))
+}
+
+fn make_module(gpu: &Gpu, shader: &str, consts: &[(&str, String)], label: &str) -> Result<Module> {
+    let assembled = shader::assemble(shader, consts)?;
+    let (module, info) = assembled.parse()?;
+    let layouts = (module.entry_points.iter().enumerate())
+        .filter_map(|(index, entry)| Some((entry.name.clone(), entry_layout(&module, info.get_entry_point(index))?)))
+        .collect();
+    let overrides = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone()).collect();
+
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl((&assembled.source).into()),
+    };
+    let (module, error) = gpu.scoped(|| {
+        if gpu.options().checked {
+            gpu.device().create_shader_module(descriptor)
+        } else {
+            // SAFETY: the shaders are this program's own. They index within the bounds that their parameters state,
+            // their loops end and their divisors are not zero; the tests run all of them checked as well.
+            unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        }
+    });
+    if let Some(message) = error {
+        return Err(Error::Gpu(format!("shader {label} does not compile: {}", assembled.map_message(&message))));
+    }
+    Ok(Module { module, assembled, layouts, overrides })
+}
+
+/// What a call of an entry point looks like, from the buffers that it uses: inputs, outputs, params. A binding it skips
+/// is taken as any other entry point declares it. None if the bindings are not in this order (then a call fails).
+fn entry_layout(module: &naga::Module, uses: &naga::valid::FunctionInfo) -> Option<LayoutKey> {
+    let mut declared: HashMap<u32, (bool, bool)> = HashMap::new(); // binding: (read only, used by this entry point)
+    let mut params_at = None;
+    for (handle, variable) in module.global_variables.iter() {
+        let (Some(binding), naga::AddressSpace::Storage { access }) = (&variable.binding, variable.space) else {
+            continue;
+        };
+        let used = !uses[handle].is_empty();
+        let read_only = !access.contains(naga::StorageAccess::STORE);
+        if used || !declared.get(&binding.binding).is_some_and(|(_, used)| *used) {
+            declared.insert(binding.binding, (read_only, used));
+        }
+        if variable.name.as_deref() == Some("params") {
+            params_at = Some(binding.binding);
+        }
+    }
+    let used = declared.iter().filter(|(_, (_, used))| *used).map(|(binding, _)| *binding);
+    let last = used.chain(params_at).max().unwrap_or(0);
+    let kinds: Vec<bool> =
+        (0..=last).map(|binding| declared.get(&binding).map(|(read_only, _)| *read_only)).collect::<Option<_>>()?;
+    let reads = kinds.iter().take_while(|read_only| **read_only).count();
+    let writes = kinds[reads..].iter().take_while(|read_only| !**read_only).count();
+    let params = reads + writes < kinds.len();
+    Some(LayoutKey { reads: reads as u8, writes: writes as u8, params })
+}

@@ -1,0 +1,138 @@
+//! Adam as one fused update of a parameter and its moments, in place where nothing else holds them.
+
+use crate::cpu::CpuBuffer;
+use crate::cpu::parallel::PIECE;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
+use crate::tensor::{Device, Storage, Tensor, no_grad};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// The numbers of one step: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − step_size·m / (√v·v_scale + eps).
+///
+/// Keras: step_size = lr·√(1−β₂ᵗ)/(1−β₁ᵗ), v_scale = 1. PyTorch: step_size = lr/(1−β₁ᵗ), v_scale = 1/√(1−β₂ᵗ).
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    /// β₁
+    pub beta1: f64,
+    /// β₂
+    pub beta2: f64,
+    /// ε
+    pub eps: f64,
+    /// Learning rate with bias correction.
+    pub step_size: f64,
+    /// Bias correction of √v.
+    pub v_scale: f64,
+}
+
+/// The defining equations for one element.
+macro_rules! update {
+    ($real:ty, $s:expr, $p:expr, $g:expr, $m:expr, $v:expr) => {{
+        let (beta1, beta2) = ($s.beta1 as $real, $s.beta2 as $real);
+        *$m = beta1 * *$m + (1.0 - $s.beta1) as $real * $g;
+        *$v = beta2 * *$v + (1.0 - $s.beta2) as $real * $g * $g;
+        *$p -= $s.step_size as $real * *$m / ($v.sqrt() * $s.v_scale as $real + $s.eps as $real);
+    }};
+}
+
+/// Updates one parameter `p` and its moments `m`, `v` (all of one shape) by the gradient `g`; returns the new p, m, v.
+/// A tensor that something else still holds is copied first and stays as it was.
+///
+/// # Errors
+/// What went wrong on the device, here or while `g` was computed.
+pub fn adam_update(s: &AdamStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) -> Result<[Tensor; 3]> {
+    let (device, shape) = (p.device().clone(), p.shape().clone());
+    assert!(g.shape() == &shape && m.shape() == &shape && v.shape() == &shape, "adam: shapes differ");
+    let mut p = owned(p);
+    let mut m = owned(m);
+    let mut v = owned(v);
+    match (&device, &mut p, g.storage(), &mut m, &mut v) {
+        (Device::Reference, Storage::F64(p), Storage::F64(g), Storage::F64(m), Storage::F64(v)) => {
+            let (p, m, v) = (Arc::make_mut(p), Arc::make_mut(m), Arc::make_mut(v));
+            for (((p, &g), m), v) in p.iter_mut().zip(g.iter()).zip(m).zip(v) {
+                update!(f64, s, p, g, m, v);
+            }
+        }
+        (Device::Cpu, Storage::F32(p), Storage::F32(g), Storage::F32(m), Storage::F32(v)) => {
+            let (p, m, v) = (sole(p), sole(m), sole(v));
+            let piece = |((p, g), (m, v)): ((&mut [f32], &[f32]), (&mut [f32], &mut [f32]))| {
+                for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                    update!(f32, s, p, g, m, v);
+                }
+            };
+            let pieces = p.par_chunks_mut(PIECE).zip(g.par_chunks(PIECE));
+            pieces.zip(m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE))).for_each(piece);
+        }
+        (Device::Gpu(gpu), Storage::Gpu(p), Storage::Gpu(g), Storage::Gpu(m), Storage::Gpu(v)) => {
+            if !shape.is_empty() {
+                launch(gpu, s, shape.len(), p, g, m, v)?;
+            }
+        }
+        _ => {
+            let why = [&p, g.storage(), &m, &v].into_iter().find_map(|storage| match storage {
+                Storage::Failed(why) => Some(why.to_string()),
+                _ => None,
+            });
+            return Err(Error::Gpu(why.unwrap_or_else(|| "adam: inputs on different devices".into())));
+        }
+    }
+    Ok([p, m, v].map(|storage| Tensor::leaf(&device, shape.clone(), storage)))
+}
+
+/// Twin of `Scalars` in `adam.wgsl`: an input rather than parameters, for it changes at every step.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Scalars {
+    beta1: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    eps: f32,
+    step_size: f32,
+    v_scale: f32,
+    n: u32,
+}
+
+fn launch(gpu: &Gpu, s: &AdamStep, n: usize, p: &GpuBuffer, g: &GpuBuffer, m: &GpuBuffer, v: &GpuBuffer) -> Result<()> {
+    let scalars = gpu.upload(bytemuck::bytes_of(&Scalars {
+        beta1: s.beta1 as f32,
+        one_minus_beta1: (1.0 - s.beta1) as f32,
+        beta2: s.beta2 as f32,
+        one_minus_beta2: (1.0 - s.beta2) as f32,
+        eps: s.eps as f32,
+        step_size: s.step_size as f32,
+        v_scale: s.v_scale as f32,
+        n: n as u32,
+    }))?;
+    gpu.run(&KernelCall {
+        kernel: Kernel::new("adam", "adam"),
+        reads: &[g, &scalars],
+        writes: &[p, m, v],
+        params: &[],
+        workgroups: grid(n.div_ceil(4) as u64, 64),
+        label: "adam",
+    })
+}
+
+/// The storage of `t` with nothing else holding it; a copy if something does.
+fn owned(t: Tensor) -> Storage {
+    let copy = |t: &Tensor| no_grad(|| t.affine(1.0, 0.0)).into_storage().unwrap_or(Storage::Failed("shared".into()));
+    let (device, shape) = (t.device().clone(), t.shape().clone());
+    match t.into_storage() {
+        Err(shared) => copy(&shared),
+        Ok(storage) => {
+            let sole = match &storage {
+                Storage::F64(values) => Arc::strong_count(values) == 1,
+                Storage::F32(values) => Arc::strong_count(values) == 1,
+                Storage::Gpu(buffer) => buffer.is_unique(),
+                Storage::Failed(_) => true,
+            };
+            if sole { storage } else { copy(&Tensor::leaf(&device, shape, storage)) }
+        }
+    }
+}
+
+#[track_caller]
+fn sole(values: &mut Arc<CpuBuffer>) -> &mut CpuBuffer {
+    Arc::get_mut(values).expect("owned() left one holder")
+}

@@ -1,0 +1,461 @@
+//! Batch normalisation over all axes but the channel axis 1, with fused passes for the value and the first gradient.
+
+use crate::cpu::parallel::for_rows;
+use crate::error::Result;
+use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::reduce::sum_run;
+use crate::shape::Shape;
+use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, no_grad, reference_loops};
+use rayon::prelude::*;
+
+/// Elements of a channel that one GPU invocation takes in a statistics pass.
+const CHUNK: usize = 512;
+
+/// x as [N, C, L]: batch, channels, everything behind.
+#[derive(Clone, Copy)]
+struct Sizes {
+    n: usize,
+    c: usize,
+    l: usize,
+}
+
+impl Sizes {
+    fn of(x: &Shape) -> Sizes {
+        Sizes { n: x[0], c: x[1], l: x[2..].iter().product() }
+    }
+
+    fn count(self) -> usize {
+        self.n * self.l
+    }
+
+    /// Calls `visit(start of a run of l elements)` for each image's part of channel c.
+    fn runs(self, c: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        (0..self.n).map(move |n| (n * self.c + c) * self.l..(n * self.c + c + 1) * self.l)
+    }
+
+    fn params(self, eps: f64) -> Params {
+        let chunk = CHUNK.min(self.count().max(1));
+        Params {
+            n: self.n as u32,
+            c: self.c as u32,
+            l: self.l as u32,
+            chunk: chunk as u32,
+            chunks: self.count().div_ceil(chunk).max(1) as u32,
+            eps: eps as f32,
+        }
+    }
+}
+
+fn check(x: &Shape) -> Result<(), String> {
+    if x.rank() < 2 { Err("expects [N, C, ...]".into()) } else { Ok(()) }
+}
+
+/// Twin of `Params` in `batch_norm.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    n: u32,
+    c: u32,
+    l: u32,
+    chunk: u32,
+    chunks: u32,
+    eps: f32,
+}
+
+/// A statistics pass in two kernels: a part of each channel, then the parts in order.
+fn gpu_two_pass(
+    gpu: &Gpu,
+    [partial, combine]: [&'static str; 2],
+    reads: &[&crate::gpu::GpuBuffer],
+    params: &Params,
+    y: GpuView,
+) -> Result<()> {
+    let parts = params.c as u64 * params.chunks as u64;
+    let partials = gpu.alloc(parts * 8)?;
+    let bytes = bytemuck::bytes_of(params);
+    gpu.run(&KernelCall {
+        kernel: Kernel::new("batch_norm", partial),
+        reads,
+        writes: &[&partials],
+        params: bytes,
+        workgroups: grid(parts, 64),
+        label: partial,
+    })?;
+    gpu.run(&KernelCall {
+        kernel: Kernel::new("batch_norm", combine),
+        reads: &[&partials],
+        writes: &[y.buffer],
+        params: bytes,
+        workgroups: grid(params.c as u64, 64),
+        label: combine,
+    })
+}
+
+/// y [2, C]: mean and (biased) variance of each channel of x [N, C, …].
+#[derive(Clone, Copy, Debug)]
+struct Moments;
+
+impl Moments {
+    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
+        let s = Sizes::of(x[0].shape);
+        let count = T::of(s.count() as f64);
+        for c in 0..s.c {
+            let values = || s.runs(c).flat_map(|run| &x[0].data[run]);
+            let mut mean = T::of(0.0);
+            values().for_each(|&v| mean += v);
+            mean = mean / count;
+            let mut var = T::of(0.0);
+            values().for_each(|&v| var += (v - mean) * (v - mean));
+            y[c] = mean;
+            y[s.c + c] = var / count;
+        }
+    }
+}
+
+impl Op for Moments {
+    fn name(&self) -> &'static str {
+        "moments"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["x"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        check(x[0])?;
+        Ok([2, x[0][1]].into())
+    }
+
+    reference_loops!();
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
+        let (s, x) = (Sizes::of(x[0].shape), x[0].data);
+        let (means, vars) = y.split_at_mut(s.c);
+        means.par_iter_mut().zip(vars).enumerate().with_min_len(4).for_each(|(c, (mean, var))| {
+            let exact = s.runs(c).map(|run| sum_run(&x[run])).sum::<f64>() / s.count() as f64;
+            *mean = exact as f32;
+            let squares = |run: std::ops::Range<usize>| {
+                let mut lanes = [0.0f32; 8];
+                let rows = x[run].chunks_exact(8);
+                let rest: f64 = rows.remainder().iter().map(|&v| (v as f64 - exact).powi(2)).sum();
+                for row in rows {
+                    for (lane, &v) in lanes.iter_mut().zip(row) {
+                        let d = v - exact as f32;
+                        *lane += d * d;
+                    }
+                }
+                rest + lanes.iter().map(|&v| v as f64).sum::<f64>()
+            };
+            // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
+            let shift = exact - exact as f32 as f64;
+            *var = (s.runs(c).map(squares).sum::<f64>() / s.count() as f64 - shift * shift).max(0.0) as f32;
+        });
+    }
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let params = Sizes::of(x[0].shape).params(0.0);
+        gpu_two_pass(gpu, ["moments_partial", "moments_combine"], &[x[0].buffer], &params, y)
+    }
+
+    fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
+        let x = &x[0];
+        let count = (x.len() / x.dim(1).max(1)) as f64;
+        let centred = x - channels(&y.narrow(0, 0, 1), x);
+        let dmean = channels(&dy.narrow(0, 0, 1), x);
+        let dvar = channels(&dy.narrow(0, 1, 1), x);
+        vec![Some((centred * dvar * 2.0 + dmean) * (1.0 / count))]
+    }
+}
+
+/// C values in a shape that broadcasts over the channels of `x`.
+fn channels(values: &Tensor, x: &Tensor) -> Tensor {
+    let mut shape = vec![1; x.rank()];
+    shape[1] = values.len();
+    values.reshape(shape)
+}
+
+/// y = gamma·(x − mean)·(var + eps)^−½ + beta per channel, where (mean, var) = `moments` are those *of x*.
+///
+/// `moments` is handed in so that it need not be computed twice; it is no free input: the gradient by x goes through
+/// the statistics, and none is given for `moments`. Only [`Tensor::batch_norm`] makes this op.
+#[derive(Clone, Copy, Debug)]
+struct BatchNorm {
+    eps: f64,
+}
+
+impl BatchNorm {
+    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
+        let s = Sizes::of(x[0].shape);
+        for c in 0..s.c {
+            let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
+            let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
+            for i in s.runs(c).flatten() {
+                y[i] = x[2].data[c] * ((x[0].data[i] - mean) * inv) + x[3].data[c];
+            }
+        }
+    }
+
+    /// The gradient by x in ops that can be differentiated again.
+    fn composed(&self, x: &Tensor, gamma: &Tensor, dy: &Tensor) -> [Tensor; 3] {
+        let axes: Vec<usize> = (0..x.rank()).filter(|&axis| axis != 1).collect();
+        let over_channels = |t: &Tensor| channels(&t.mean_axes(&axes), x);
+        let count = (x.len() / x.dim(1).max(1)) as f64;
+        let centred = x - over_channels(x);
+        let inv = (over_channels(&centred.square()) + self.eps).rsqrt();
+        let xhat = centred * &inv;
+        let (dbeta, dgamma) = (dy.sum_axes(&axes), (dy * &xhat).sum_axes(&axes));
+        let mean_dy = channels(&dbeta, x) * (1.0 / count);
+        let mean_dy_xhat = channels(&dgamma, x) * (1.0 / count);
+        let dx = (dy - mean_dy - xhat * mean_dy_xhat) * (inv * channels(gamma, x));
+        [dx, dgamma, dbeta]
+    }
+}
+
+impl Op for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["x", "moments", "gamma", "beta"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        check(x[0])?;
+        let c = x[0][1];
+        if x[1].dims() != [2, c] || x[2].dims() != [c] || x[3].dims() != [c] {
+            return Err(format!("x has {c} channels; moments must be [2, {c}], gamma and beta [{c}]"));
+        }
+        Ok(x[0].clone())
+    }
+
+    reference_loops!();
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
+        let s = Sizes::of(x[0].shape);
+        let scale = scales(x[1].data, x[2].data, self.eps);
+        for_rows(y, s.c * s.l, |n, y| {
+            let image = &x[0].data[n * s.c * s.l..];
+            for c in 0..s.c {
+                let (mean, scale, beta) = (x[1].data[c], scale[c], x[3].data[c]);
+                let run = c * s.l..(c + 1) * s.l;
+                y[run.clone()].iter_mut().zip(&image[run]).for_each(|(y, x)| *y = (x - mean) * scale + beta);
+            }
+        });
+    }
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("batch_norm", "normalize"),
+            reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer],
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(&Sizes::of(x[0].shape).params(self.eps)),
+            workgroups: grid(y.shape.len() as u64, 64),
+            label: "batch_norm",
+        })
+    }
+
+    fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
+        let [x, moments, gamma, _] = x else { unreachable!("batch_norm has four inputs") };
+        let [dx, dgamma, dbeta] = if is_recording() {
+            self.composed(x, gamma, dy).map(Some)
+        } else {
+            let sums = apply(BatchNormSums { eps: self.eps }, &[x, moments, dy]); // [2, C]
+            let row = |i: usize| sums.narrow(0, i, 1).reshape([x.dim(1)]);
+            let dx = || apply(BatchNormInput { eps: self.eps }, &[x, moments, gamma, &sums, dy]);
+            [needs[0].then(dx), needs[2].then(|| row(1)), needs[3].then(|| row(0))]
+        };
+        vec![dx, None, dgamma, dbeta]
+    }
+}
+
+/// gamma·(var + eps)^−½ of each channel.
+fn scales(moments: &[f32], gamma: &[f32], eps: f64) -> Vec<f32> {
+    let vars = &moments[gamma.len()..];
+    vars.iter().zip(gamma).map(|(&var, &gamma)| (gamma as f64 / (var as f64 + eps).sqrt()) as f32).collect()
+}
+
+/// y [2, C]: Σ dy and Σ dy·x̂ of each channel, which are the gradients by beta and gamma. First order only.
+#[derive(Clone, Copy, Debug)]
+struct BatchNormSums {
+    eps: f64,
+}
+
+impl BatchNormSums {
+    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
+        let s = Sizes::of(x[0].shape);
+        for c in 0..s.c {
+            let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
+            let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
+            let (mut sum, mut dot) = (T::of(0.0), T::of(0.0));
+            for i in s.runs(c).flatten() {
+                sum += x[2].data[i];
+                dot += x[2].data[i] * ((x[0].data[i] - mean) * inv);
+            }
+            y[c] = sum;
+            y[s.c + c] = dot;
+        }
+    }
+}
+
+impl Op for BatchNormSums {
+    fn name(&self) -> &'static str {
+        "batch_norm_sums"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["x", "moments", "dy"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        Ok([2, x[0][1]].into())
+    }
+
+    reference_loops!();
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
+        let s = Sizes::of(x[0].shape);
+        let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
+        let (sums, dots) = y.split_at_mut(s.c);
+        sums.par_iter_mut().zip(dots).enumerate().with_min_len(4).for_each(|(c, (sum, dot))| {
+            let (mean, mut total, mut total_dot) = (x[1].data[c], 0.0f64, 0.0f64);
+            for run in s.runs(c) {
+                let (x, dy) = (&x[0].data[run.clone()], &x[2].data[run]);
+                let mut lanes = [[0.0f32; 8]; 2];
+                let (x_rows, dy_rows) = (x.chunks_exact(8), dy.chunks_exact(8));
+                for (&x, &dy) in x_rows.remainder().iter().zip(dy_rows.remainder()) {
+                    total += dy as f64;
+                    total_dot += (dy * (x - mean)) as f64;
+                }
+                for (x, dy) in x_rows.zip(dy_rows) {
+                    for i in 0..8 {
+                        lanes[0][i] += dy[i];
+                        lanes[1][i] += dy[i] * (x[i] - mean);
+                    }
+                }
+                total += lanes[0].iter().map(|&v| v as f64).sum::<f64>();
+                total_dot += lanes[1].iter().map(|&v| v as f64).sum::<f64>();
+            }
+            *sum = total as f32;
+            *dot = (total_dot * inv[c] as f64) as f32;
+        });
+    }
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let params = Sizes::of(x[0].shape).params(self.eps);
+        let reads = [x[0].buffer, x[1].buffer, x[2].buffer];
+        gpu_two_pass(gpu, ["sums_partial", "sums_combine"], &reads, &params, y)
+    }
+
+    fn vjp(&self, _: &[Tensor], _: &Tensor, _: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
+        unreachable!("made only where nothing is recorded")
+    }
+}
+
+/// dx = gamma·(var + eps)^−½·(dy − Σdy/count − x̂·Σ(dy·x̂)/count) from the sums. First order only.
+#[derive(Clone, Copy, Debug)]
+struct BatchNormInput {
+    eps: f64,
+}
+
+impl BatchNormInput {
+    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
+        let s = Sizes::of(x[0].shape);
+        let count = T::of(s.count() as f64);
+        for c in 0..s.c {
+            let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
+            let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
+            let (sum, dot) = (x[3].data[c], x[3].data[s.c + c]);
+            for i in s.runs(c).flatten() {
+                let xhat = (x[0].data[i] - mean) * inv;
+                y[i] = x[2].data[c] * inv * (x[4].data[i] - sum / count - xhat * dot / count);
+            }
+        }
+    }
+}
+
+impl Op for BatchNormInput {
+    fn name(&self) -> &'static str {
+        "batch_norm_input"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["x", "moments", "gamma", "sums", "dy"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        Ok(x[0].clone())
+    }
+
+    reference_loops!();
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
+        let s = Sizes::of(x[0].shape);
+        let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
+        let count = s.count() as f32;
+        for_rows(y, s.c * s.l, |n, y| {
+            let image = n * s.c * s.l;
+            for c in 0..s.c {
+                let (mean, scale) = (x[1].data[c], x[2].data[c] * inv[c]);
+                let (sum, slope) = (x[3].data[c] / count, inv[c] * x[3].data[s.c + c] / count);
+                let run = image + c * s.l..image + (c + 1) * s.l;
+                let pairs = x[0].data[run.clone()].iter().zip(&x[4].data[run]);
+                for (y, (x, dy)) in y[c * s.l..(c + 1) * s.l].iter_mut().zip(pairs) {
+                    *y = scale * (dy - sum - (x - mean) * slope);
+                }
+            }
+        });
+    }
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("batch_norm", "input_gradient"),
+            reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer, x[4].buffer],
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(&Sizes::of(x[0].shape).params(self.eps)),
+            workgroups: grid(y.shape.len() as u64, 64),
+            label: "batch_norm_input",
+        })
+    }
+
+    fn vjp(&self, _: &[Tensor], _: &Tensor, _: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
+        unreachable!("made only where nothing is recorded")
+    }
+}
+
+/// Batch normalisation (Ioffe and Szegedy 2015). The channel axis is 1.
+impl Tensor {
+    /// Mean and biased variance of each channel of [N, C, …], as [2, C].
+    #[track_caller]
+    pub fn moments(&self) -> Tensor {
+        apply(Moments, &[self])
+    }
+
+    /// Normalises each channel of [N, C, …] with the batch's own mean and biased variance, then scales by gamma [C]
+    /// and shifts by beta [C] (ones and zeros if absent). Also returns the moments [2, C], as constants.
+    #[track_caller]
+    pub fn batch_norm(&self, gamma: Option<&Tensor>, beta: Option<&Tensor>, eps: f64) -> (Tensor, Tensor) {
+        let moments = no_grad(|| self.moments());
+        let c = moments.dim(1);
+        let gamma = gamma.cloned().unwrap_or_else(|| Tensor::full(self.device(), [c], 1.0));
+        let beta = beta.cloned().unwrap_or_else(|| Tensor::zeros(self.device(), [c]));
+        let y = apply(BatchNorm { eps }, &[self, &moments, &gamma, &beta]);
+        (y, moments)
+    }
+
+    /// Normalises each channel of [N, C, …] with given statistics, mean [C] and variance [C].
+    #[track_caller]
+    pub fn batch_norm_with(
+        &self,
+        mean: &Tensor,
+        var: &Tensor,
+        gamma: Option<&Tensor>,
+        beta: Option<&Tensor>,
+        eps: f64,
+    ) -> Tensor {
+        let inv = (var + eps).rsqrt();
+        let scale = gamma.map_or(inv.clone(), |gamma| gamma * &inv);
+        let y = (self - channels(mean, self)) * channels(&scale, self);
+        beta.map_or(y.clone(), |beta| y + channels(beta, self))
+    }
+}

@@ -1,0 +1,294 @@
+//! Elementwise functions of two tensors with broadcasting: y = f(a, b). A new one is a row here, a `case` in `binary.wgsl` and a case row.
+
+use crate::cpu::parallel::{for_pieces, for_rows};
+use crate::error::Result;
+use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::layout::{MAX_RANK, padded};
+use crate::shape::{Shape, collapse};
+use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
+
+/// The functions, with the convention at each kink.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Binary {
+    /// a + b
+    Add,
+    /// a − b
+    Sub,
+    /// a·b
+    Mul,
+    /// a / b
+    Div,
+    /// Binary cross-entropy of a logit a against a target b: b·softplus(−a) + (1−b)·softplus(a)
+    BceWithLogits,
+    /// Binary cross-entropy of a probability a against a target b, as Keras has it:
+    /// −b·ln p − (1−b)·ln(1−p) with p = a clipped to [clip, 1−clip]; derivative 0 outside
+    BceClipped { clip: f64 },
+}
+
+use Binary::*;
+
+/// Applies `f` along one row where each operand either advances or stays.
+fn map<T: Real>(a: &[T], step_a: usize, b: &[T], step_b: usize, y: &mut [T], f: impl Fn(T, T) -> T) {
+    match (step_a, step_b) {
+        (0, 0) => y.fill(f(a[0], b[0])),
+        (0, _) => y.iter_mut().zip(b).for_each(|(y, &b)| *y = f(a[0], b)),
+        (_, 0) => y.iter_mut().zip(a).for_each(|(y, &a)| *y = f(a, b[0])),
+        _ => y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)),
+    }
+}
+
+impl Binary {
+    /// One row of y = f(a, b): the definition, for f64 and f32 alike.
+    fn each<T: Real>(self, a: &[T], step_a: usize, b: &[T], step_b: usize, y: &mut [T]) {
+        let (one, c) = (T::of(1.0), T::of);
+        let softplus = |x: T| (-x.abs()).exp().ln_1p() + if x > T::of(0.0) { x } else { T::of(0.0) };
+        match self {
+            Add => map(a, step_a, b, step_b, y, |a, b| a + b),
+            Sub => map(a, step_a, b, step_b, y, |a, b| a - b),
+            Mul => map(a, step_a, b, step_b, y, |a, b| a * b),
+            Div => map(a, step_a, b, step_b, y, |a, b| a / b),
+            BceWithLogits => map(a, step_a, b, step_b, y, |z, t| {
+                let loss = t * softplus(-z) + (one - t) * softplus(z);
+                if z.is_nan() { z } else { loss }
+            }),
+            BceClipped { clip } => map(a, step_a, b, step_b, y, |p, t| {
+                let (low, high) = (c(clip), one - c(clip));
+                let p = if p < low {
+                    low
+                } else if p > high {
+                    high
+                } else {
+                    p
+                };
+                -(t * p.ln() + (one - t) * (one - p).ln())
+            }),
+        }
+    }
+
+    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
+        let (sa, sb) = (x[0].shape.broadcast_strides(shape), x[1].shape.broadcast_strides(shape));
+        for (i, y) in y.iter_mut().enumerate() {
+            let (mut rest, mut ia, mut ib) = (i, 0, 0);
+            for axis in (0..shape.rank()).rev() {
+                let at = rest % shape[axis];
+                rest /= shape[axis];
+                ia += at * sa[axis];
+                ib += at * sb[axis];
+            }
+            self.each(&x[0].data[ia..=ia], 0, &x[1].data[ib..=ib], 0, std::slice::from_mut(y));
+        }
+    }
+
+    fn code(self) -> (u32, f32) {
+        match self {
+            Add => (0, 0.0),
+            Sub => (1, 0.0),
+            Mul => (2, 0.0),
+            Div => (3, 0.0),
+            BceWithLogits => (4, 0.0),
+            BceClipped { clip } => (5, clip as f32),
+        }
+    }
+}
+
+/// Twin of `Params` in `binary.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    n: u32,
+    c: f32,
+    rank: u32,
+    dims: [u32; MAX_RANK],
+    strides_a: [u32; MAX_RANK],
+    strides_b: [u32; MAX_RANK],
+}
+
+impl Op for Binary {
+    fn name(&self) -> &'static str {
+        match self {
+            Add => "add",
+            Sub => "sub",
+            Mul => "mul",
+            Div => "div",
+            BceWithLogits => "bce_with_logits",
+            BceClipped { .. } => "bce_clipped",
+        }
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["a", "b"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        let shape = Shape::broadcast(x[0], x[1]).ok_or("the shapes do not broadcast")?;
+        let (sa, sb) = (x[0].broadcast_strides(&shape), x[1].broadcast_strides(&shape));
+        match collapse(&shape, [&sa, &sb]).0.len() {
+            rank if rank > MAX_RANK => Err(format!("more than {MAX_RANK} axes after merging")),
+            _ => Ok(shape),
+        }
+    }
+
+    reference_loops!();
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
+        let (a, b) = (x[0].data, x[1].data);
+        let (sa, sb) = (x[0].shape.broadcast_strides(shape), x[1].shape.broadcast_strides(shape));
+        let (dims, [sa, sb]) = collapse(shape, [&sa, &sb]);
+        let (&inner, outer) = dims.split_last().expect("collapse keeps an axis");
+        let (step_a, step_b) = (sa[outer.len()], sb[outer.len()]);
+        if outer.is_empty() {
+            return for_pieces(y, |start, y| {
+                self.each(&a[start * step_a..], step_a, &b[start * step_b..], step_b, y);
+            });
+        }
+        for_rows(y, inner, |row, y| {
+            let (mut rest, mut ia, mut ib) = (row, 0, 0);
+            for axis in (0..outer.len()).rev() {
+                let at = rest % dims[axis];
+                rest /= dims[axis];
+                ia += at * sa[axis];
+                ib += at * sb[axis];
+            }
+            self.each(&a[ia..], step_a, &b[ib..], step_b, y);
+        });
+    }
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let (code, c) = self.code();
+        let (sa, sb) = (x[0].shape.broadcast_strides(y.shape), x[1].shape.broadcast_strides(y.shape));
+        let (dims, [sa, sb]) = collapse(y.shape, [&sa, &sb]);
+        let n = y.shape.len();
+        let same = dims.len() == 1 && sa[0] == 1 && sb[0] == 1;
+        let params = Params {
+            n: n as u32,
+            c,
+            rank: dims.len() as u32,
+            dims: padded(&dims, 1),
+            strides_a: padded(&sa, 0),
+            strides_b: padded(&sb, 0),
+        };
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("binary", if same { "same_shape" } else { "broadcast" }).constant("op", code as f64),
+            reads: &[x[0].buffer, x[1].buffer],
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(&params),
+            workgroups: grid(n.div_ceil(4) as u64, 64),
+            label: self.name(),
+        })
+    }
+
+    fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
+        let (a, b) = (&x[0], &x[1]);
+        let when = |needed: bool, shape: &Shape, d: &dyn Fn() -> Tensor| needed.then(|| d().sum_to(shape));
+        match *self {
+            Add => {
+                vec![when(needs[0], a.shape(), &|| dy.clone()), when(needs[1], b.shape(), &|| dy.clone())]
+            }
+            Sub => vec![when(needs[0], a.shape(), &|| dy.clone()), when(needs[1], b.shape(), &|| dy * -1.0)],
+            Mul => vec![when(needs[0], a.shape(), &|| dy * b), when(needs[1], b.shape(), &|| dy * a)],
+            Div => vec![when(needs[0], a.shape(), &|| dy / b), when(needs[1], b.shape(), &|| &(dy * &(y / b)) * -1.0)],
+            // d/dz = (1−t)·σ(z) − t·σ(−z): no cancellation where t is 0 or 1. d/dt = −z.
+            BceWithLogits => vec![
+                when(needs[0], a.shape(), &|| {
+                    let not_b = b.affine(-1.0, 1.0);
+                    dy * &(&(&not_b * &a.sigmoid()) - &(b * &(a * -1.0).sigmoid()))
+                }),
+                when(needs[1], b.shape(), &|| &(dy * a) * -1.0),
+            ],
+            BceClipped { clip } => {
+                let p = a.clamp(clip, 1.0 - clip);
+                let not_p = p.affine(-1.0, 1.0);
+                vec![
+                    // −t/p + (1−t)/(1−p), through the clip.
+                    when(needs[0], a.shape(), &|| {
+                        let slope = &(&b.affine(-1.0, 1.0) / &not_p) - &(b / &p);
+                        dy * &(&slope * &a.is_inside(clip, 1.0 - clip))
+                    }),
+                    when(needs[1], b.shape(), &|| dy * &(&not_p.log() - &p.log())),
+                ]
+            }
+        }
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $op:expr, |$a:ident, $c:ident| $scalar:expr) => {
+        impl std::ops::$trait<&Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                apply($op, &[self, other])
+            }
+        }
+        impl std::ops::$trait<Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                apply($op, &[self, &other])
+            }
+        }
+        impl std::ops::$trait<&Tensor> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                apply($op, &[&self, other])
+            }
+        }
+        impl std::ops::$trait<Tensor> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                apply($op, &[&self, &other])
+            }
+        }
+        impl std::ops::$trait<f64> for &Tensor {
+            type Output = Tensor;
+            fn $method(self, $c: f64) -> Tensor {
+                let $a = self;
+                $scalar
+            }
+        }
+        impl std::ops::$trait<f64> for Tensor {
+            type Output = Tensor;
+            fn $method(self, $c: f64) -> Tensor {
+                let $a = &self;
+                $scalar
+            }
+        }
+    };
+}
+
+operator!(Add, add, Add, |a, c| a.affine(1.0, c));
+operator!(Sub, sub, Sub, |a, c| a.affine(1.0, -c));
+operator!(Mul, mul, Mul, |a, c| a.affine(c, 0.0));
+operator!(Div, div, Div, |a, c| a.affine(1.0 / c, 0.0));
+
+impl std::ops::Neg for &Tensor {
+    type Output = Tensor;
+    fn neg(self) -> Tensor {
+        self.affine(-1.0, 0.0)
+    }
+}
+
+impl std::ops::Neg for Tensor {
+    type Output = Tensor;
+    fn neg(self) -> Tensor {
+        self.affine(-1.0, 0.0)
+    }
+}
+
+impl Tensor {
+    /// Binary cross-entropy of these logits against `target` (same or broadcast shape), elementwise:
+    /// t·softplus(−z) + (1−t)·softplus(z). Finite for every finite logit.
+    #[track_caller]
+    pub fn bce_with_logits(&self, target: &Tensor) -> Tensor {
+        apply(BceWithLogits, &[self, target])
+    }
+
+    /// Binary cross-entropy of these probabilities against `target`, elementwise, as Keras has it: probabilities are
+    /// clipped to [clip, 1−clip] first (Keras: 1e-7), and the gradient is 0 outside.
+    #[track_caller]
+    pub fn bce_clipped(&self, target: &Tensor, clip: f64) -> Tensor {
+        apply(BceClipped { clip }, &[self, target])
+    }
+}

@@ -1,0 +1,268 @@
+//! Sums over axes, and the means and broadcast sums that are made of them.
+
+use crate::cpu::parallel::{PIECE, for_pieces, for_rows};
+use crate::error::Result;
+use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::layout::{MAX_RANK, padded};
+use crate::shape::{Shape, collapse};
+use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
+use rayon::prelude::*;
+
+/// Elements one GPU invocation sums; longer sums go over several passes (old drivers stop loops after 65,535 turns).
+const CHUNK: usize = 1024;
+
+/// y = Σ x over `axes`, which disappear.
+#[derive(Clone, Debug)]
+pub struct Sum {
+    axes: Vec<usize>,
+}
+
+/// x's axes merged and sorted into kept and summed ones, each with sizes and strides.
+#[derive(Debug)]
+struct Split {
+    kept: (Vec<usize>, Vec<usize>),
+    summed: (Vec<usize>, Vec<usize>),
+    /// True if the innermost merged axis is summed.
+    inner_summed: bool,
+}
+
+impl Sum {
+    fn split(&self, x: &Shape) -> Split {
+        let own = x.strides();
+        // A second operand, the output, keeps axes of different roles from being merged.
+        let mut out_strides = vec![0; x.rank()];
+        let mut stride = 1;
+        for axis in (0..x.rank()).rev().filter(|axis| !self.axes.contains(axis)) {
+            out_strides[axis] = stride;
+            stride *= x[axis];
+        }
+        let (dims, [xs, ys]) = collapse(x, [&own, &out_strides]);
+        let pick = |summed: bool| -> (Vec<usize>, Vec<usize>) {
+            (0..dims.len()).filter(|&i| (ys[i] == 0) == summed).map(|i| (dims[i], xs[i])).unzip()
+        };
+        Split { kept: pick(false), summed: pick(true), inner_summed: ys.last() == Some(&0) }
+    }
+
+    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
+        let Split { kept, summed, .. } = self.split(x[0].shape);
+        let count: usize = summed.0.iter().product();
+        for (o, y) in y.iter_mut().enumerate() {
+            let base = offset(o, &kept);
+            let mut total = T::of(0.0);
+            for i in 0..count {
+                total += x[0].data[base + offset(i, &summed)];
+            }
+            *y = total;
+        }
+    }
+}
+
+/// The offset of the i-th element along axes of the given sizes and strides.
+fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> usize {
+    let (mut rest, mut at) = (i, 0);
+    for axis in (0..dims.len()).rev() {
+        at += rest % dims[axis] * strides[axis];
+        rest /= dims[axis];
+    }
+    at
+}
+
+/// Σ of a contiguous run: 16 lanes in f32 over at most 4,096 elements, those totals in f64.
+pub(crate) fn sum_run(x: &[f32]) -> f64 {
+    let mut total = 0.0;
+    for block in x.chunks(4096) {
+        let mut lanes = [0.0f32; 16];
+        let rows = block.chunks_exact(16);
+        let rest: f64 = rows.remainder().iter().map(|&v| v as f64).sum();
+        for row in rows {
+            lanes.iter_mut().zip(row).for_each(|(lane, v)| *lane += v);
+        }
+        total += rest + lanes.iter().map(|&v| v as f64).sum::<f64>();
+    }
+    total
+}
+
+/// Twin of `Params` in `reduce.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    outputs: u32,
+    count: u32,
+    chunk: u32,
+    chunks: u32,
+    kept_rank: u32,
+    summed_rank: u32,
+    kept_dims: [u32; MAX_RANK],
+    kept_strides: [u32; MAX_RANK],
+    summed_dims: [u32; MAX_RANK],
+    summed_strides: [u32; MAX_RANK],
+}
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["x"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        let x = x[0];
+        let mut sorted = self.axes.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if sorted.len() != self.axes.len() || sorted.iter().any(|&axis| axis >= x.rank()) {
+            return Err(format!("axes {:?} are not distinct axes of the tensor", self.axes));
+        }
+        if self.split(x).kept.0.len().max(self.split(x).summed.0.len()) > MAX_RANK {
+            return Err(format!("more than {MAX_RANK} axes after merging"));
+        }
+        Ok(Shape::from((0..x.rank()).filter(|axis| !self.axes.contains(axis)).map(|axis| x[axis]).collect::<Vec<_>>()))
+    }
+
+    reference_loops!();
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
+        let x = x[0];
+        if x.data.is_empty() {
+            return y.fill(0.0);
+        }
+        let Split { mut kept, mut summed, inner_summed } = self.split(x.shape);
+        if inner_summed {
+            let run = summed.0.pop().unwrap_or(1);
+            summed.1.pop();
+            let outer: usize = summed.0.iter().product();
+            if y.len() == 1 && outer == 1 {
+                let parts: Vec<f64> = x.data.par_chunks(PIECE).map(sum_run).collect();
+                y[0] = parts.iter().sum::<f64>() as f32;
+                return;
+            }
+            let one = |o: usize| {
+                let base = offset(o, &kept);
+                (0..outer).map(|i| sum_run(&x.data[base + offset(i, &summed)..][..run])).sum::<f64>() as f32
+            };
+            if x.data.len() > PIECE {
+                y.par_iter_mut().enumerate().with_min_len(4).for_each(|(o, y)| *y = one(o));
+            } else {
+                y.iter_mut().enumerate().for_each(|(o, y)| *y = one(o));
+            }
+            return;
+        }
+        // The innermost axis stays: add whole rows.
+        let row_len = kept.0.pop().unwrap_or(1);
+        kept.1.pop();
+        let rows: usize = summed.0.iter().product();
+        let add_rows = |base: usize, y: &mut [f32]| {
+            let mut totals = vec![0.0f64; y.len()];
+            for block in 0..rows.div_ceil(256) {
+                y.fill(0.0);
+                for i in block * 256..rows.min((block + 1) * 256) {
+                    let row = &x.data[base + offset(i, &summed)..][..y.len()];
+                    y.iter_mut().zip(row).for_each(|(y, v)| *y += v);
+                }
+                totals.iter_mut().zip(y.iter()).for_each(|(total, &v)| *total += v as f64);
+            }
+            y.iter_mut().zip(&totals).for_each(|(y, &total)| *y = total as f32);
+        };
+        if kept.0.is_empty() {
+            for_pieces(y, add_rows);
+        } else {
+            for_rows(y, row_len, |row, y| add_rows(offset(row, &kept), y));
+        }
+    }
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let Split { kept, summed, .. } = self.split(x[0].shape);
+        let outputs = y.shape.len();
+        let mut count: usize = summed.0.iter().product();
+        let mut params = Params {
+            outputs: outputs as u32,
+            count: count as u32,
+            chunk: 0,
+            chunks: 0,
+            kept_rank: kept.0.len().max(1) as u32,
+            summed_rank: summed.0.len().max(1) as u32,
+            kept_dims: padded(&kept.0, 1),
+            kept_strides: padded(&kept.1, 0),
+            summed_dims: padded(&summed.0, 1),
+            summed_strides: padded(&summed.1, 0),
+        };
+        let mut from = x[0].buffer.clone();
+        loop {
+            let chunks = count.div_ceil(CHUNK).max(1);
+            params.chunk = CHUNK.min(count) as u32;
+            params.chunks = chunks as u32;
+            let to = if chunks == 1 { y.buffer.clone() } else { gpu.alloc((outputs * chunks) as u64 * 4)? };
+            gpu.run(&KernelCall {
+                kernel: Kernel::new("reduce", "sum"),
+                reads: &[&from],
+                writes: &[&to],
+                params: bytemuck::bytes_of(&params),
+                workgroups: grid((outputs * chunks) as u64, 64),
+                label: "sum",
+            })?;
+            if chunks == 1 {
+                return Ok(());
+            }
+            // Next pass: the partial sums [outputs, chunks].
+            count = chunks;
+            params.count = count as u32;
+            (params.kept_rank, params.summed_rank) = (1, 1);
+            params.kept_dims = padded(&[outputs], 1);
+            params.kept_strides = padded(&[chunks], 0);
+            params.summed_dims = padded(&[chunks], 1);
+            params.summed_strides = padded(&[1], 0);
+            from = to;
+        }
+    }
+
+    fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
+        let shape = x[0].shape();
+        let kept: Vec<usize> = (0..shape.rank()).map(|a| if self.axes.contains(&a) { 1 } else { shape[a] }).collect();
+        vec![Some(dy.reshape(kept).expand(shape))]
+    }
+}
+
+/// Reductions.
+impl Tensor {
+    /// Σ over all elements, shape `[]`.
+    pub fn sum(&self) -> Tensor {
+        self.sum_axes(&(0..self.rank()).collect::<Vec<_>>())
+    }
+
+    /// Σ over `axes`, which disappear from the shape.
+    #[track_caller]
+    pub fn sum_axes(&self, axes: &[usize]) -> Tensor {
+        apply(Sum { axes: axes.to_vec() }, &[self])
+    }
+
+    /// Mean over all elements, shape `[]`; NaN for an empty tensor.
+    pub fn mean(&self) -> Tensor {
+        self.sum() * (1.0 / self.len() as f64)
+    }
+
+    /// Mean over `axes`, which disappear from the shape.
+    #[track_caller]
+    pub fn mean_axes(&self, axes: &[usize]) -> Tensor {
+        let count: usize = axes.iter().map(|&axis| self.dim(axis)).product();
+        self.sum_axes(axes) * (1.0 / count as f64)
+    }
+
+    /// Σ over the axes along which `shape` broadcasts to this tensor's shape: the adjoint of expand.
+    #[track_caller]
+    pub fn sum_to(&self, shape: &Shape) -> Tensor {
+        if self.shape() == shape {
+            return self.clone();
+        }
+        assert!(
+            Shape::broadcast(shape, self.shape()).as_ref() == Some(self.shape()),
+            "sum_to: {shape} does not broadcast to {}",
+            self.shape()
+        );
+        let missing = self.rank() - shape.rank();
+        let spread = |axis: usize| axis < missing || (shape[axis - missing] == 1 && self.shape()[axis] != 1);
+        let axes: Vec<usize> = (0..self.rank()).filter(|&axis| spread(axis)).collect();
+        self.sum_axes(&axes).reshape(shape)
+    }
+}

@@ -1,0 +1,9 @@
+//! What a run leaves for the eye: image grids, curves, and the way files reach the disk whole.
+
+mod file;
+mod grid;
+mod plot;
+
+pub use file::{write_atomic, write_new};
+pub use grid::{image_grid, read_png_text, save_png};
+pub use plot::{PlotRow, loss_plot};

@@ -1,0 +1,5 @@
+//! The integration tests: one binary, because linking wgpu is slow.
+
+mod devices;
+mod gradients;
+mod ops;
