@@ -89,7 +89,10 @@ impl Unary {
                 let e = (-x.abs()).exp();
                 (if x < zero { e } else { one }) / (one + e)
             }),
-            Softplus => map(x, y, |x| (-x.abs()).exp().ln_1p() + if x > zero { x } else { zero * x }),
+            Softplus => map(x, y, |x| {
+                let tail = (-x.abs()).exp().ln_1p(); // NaN for NaN
+                if x > zero { x + tail } else { tail }
+            }),
             Clamp { low, high } => map(x, y, |x| {
                 if x < c(low) {
                     c(low)
