@@ -63,7 +63,9 @@ fn main() {
                 "{{\"device\":\"{name}\",\"batch\":{batch},\"median_ms\":{median:.2},\"best_ms\":{best:.2},\"images_per_s\":{rate:.1},\"first_step_ms\":{first:.1}}}"
             );
         } else {
-            println!("{name}: batch {batch}, {median:.1} ms a step (best {best:.1}), {rate:.0} images/s; first step done {first:.0} ms after the start");
+            println!(
+                "{name}: batch {batch}, {median:.1} ms a step (best {best:.1}), {rate:.0} images/s; first step done {first:.0} ms after the start"
+            );
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The integration tests: one binary, because linking wgpu is slow.
 
+mod checkpoint;
 mod devices;
+mod gan;
 mod gradients;
+mod layering;
 mod ops;
+mod seed_keras;

@@ -91,7 +91,7 @@ impl Gan {
     }
 
     /// The discriminator's loss and gradients; the generator is not part of the graph.
-    fn discriminator_step(&self, real: &Tensor, fake: &Tensor) -> DiscriminatorStep {
+    pub fn discriminator_step(&self, real: &Tensor, fake: &Tensor) -> DiscriminatorStep {
         let real_score = self.discriminator.forward(real, Mode::Train); // [N, 1]
         let fake_score = self.discriminator.forward(fake, Mode::Train); // [N, 1]
         let d_loss = loss::discriminator(&self.score, &real_score, &fake_score);
@@ -106,7 +106,7 @@ impl Gan {
 
     /// The generator's loss and gradients, through the discriminator, whose own gradients are not computed. Which
     /// statistics the discriminator normalises with here is the recipe's `generator_step_mode`.
-    fn generator_step(&self, fake: Tensor) -> GeneratorStep {
+    pub fn generator_step(&self, fake: Tensor) -> GeneratorStep {
         let score = self.discriminator.forward(&fake, self.recipe.objective.generator_step_mode.into()); // [N, 1]
         let g_loss = match self.recipe.objective.kind {
             ObjectiveKind::Minimax => loss::minimax_generator(&self.score, &score),
@@ -137,17 +137,24 @@ impl Gan {
     }
 }
 
-/// The graph is gone when these are returned: optimisers then update in place.
-struct DiscriminatorStep {
-    loss: Tensor,
-    gradients: Vec<Tensor>,
-    d_real: Tensor,
-    d_fake: Tensor,
+/// What the discriminator's half of a step computes. The graph is gone by then, so optimisers update in place.
+pub struct DiscriminatorStep {
+    /// The loss.
+    pub loss: Tensor,
+    /// Its gradient by each of the discriminator's parameters, in order.
+    pub gradients: Vec<Tensor>,
+    /// Mean D(x).
+    pub d_real: Tensor,
+    /// Mean D(G(z)).
+    pub d_fake: Tensor,
 }
 
-struct GeneratorStep {
-    loss: Tensor,
-    gradients: Vec<Tensor>,
+/// What the generator's half of a step computes.
+pub struct GeneratorStep {
+    /// The loss.
+    pub loss: Tensor,
+    /// Its gradient by each of the generator's parameters, in order.
+    pub gradients: Vec<Tensor>,
 }
 
 fn gradients(loss: &Tensor, network: &Sequential) -> Vec<Tensor> {

@@ -184,7 +184,7 @@ impl Recipe {
             apply_setting(&mut table, setting)?;
         }
         let recipe: Recipe = serde_path_to_error::deserialize(toml::Value::Table(table).into_deserializer())
-            .map_err(|e| error(&e.path().to_string(), e.into_inner().to_string()))?;
+            .map_err(|e| error(&e.path().to_string(), plain(&e.into_inner().to_string())))?;
         recipe.check().map_err(|(key, message)| error(&key, message))?;
         Ok(recipe)
     }
@@ -301,6 +301,16 @@ impl Recipe {
     pub(super) fn build_discriminator(&self, init: &mut Initializer) -> Result<Sequential> {
         build(&self.discriminator.layers, &self.image_shape(), init).map_err(|e| Error::Invalid(format!("{e:?}")))
     }
+}
+
+/// The first line of a parser's message (the key is named elsewhere), with Rust's type names in words.
+fn plain(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let words =
+        [("usize", "a whole number from 0"), ("u64", "a whole number from 0"), ("u8", "a whole number from 0 to 255")];
+    words
+        .iter()
+        .fold(line.to_string(), |text, (from, to)| text.replace(&format!("expected {from}"), &format!("expected {to}")))
 }
 
 /// A value as it stands behind a key.

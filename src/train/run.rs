@@ -82,6 +82,7 @@ pub fn train(
     let mut loader = Loader::with_options(run.source.clone(), recipe.train.batch, recipe.train.seed, first, options);
     let [c, h, w] = recipe.image_shape();
 
+    let mut last = None;
     while run.step < steps && !stop.load(Ordering::Relaxed) {
         let batch = loader.next()?;
         let real = Tensor::new(device, [recipe.train.batch, c, h, w], &batch.images);
@@ -89,16 +90,28 @@ pub fn train(
         let outcome = run.gan.step(&real, &z, &z_generator)?;
         run.step += 1;
 
-        let last = run.step == steps || stop.load(Ordering::Relaxed);
-        let due = |every: u64| last || run.step.is_multiple_of(every);
+        let due = |every: u64| run.step == steps || run.step.is_multiple_of(every);
         let (log, save, sample) =
             (due(recipe.train.log_every), due(recipe.train.checkpoint_every), due(recipe.train.sample_every));
         let row = (log || save || run.step == 1).then(|| run.record(&outcome)).transpose()?;
-        observer.step(run.step, row.as_ref());
         if save {
             observer.wrote(&run.save()?);
         }
         if sample {
+            observer.wrote(&run.sample()?);
+        }
+        observer.step(run.step, row.as_ref());
+        last = Some((outcome, row.is_some(), save, sample));
+    }
+    // Told to stop between two checkpoints: save where it stands.
+    if let Some((outcome, recorded, saved, sampled)) = last {
+        if !recorded {
+            run.record(&outcome)?;
+        }
+        if !saved {
+            observer.wrote(&run.save()?);
+        }
+        if !sampled {
             observer.wrote(&run.sample()?);
         }
     }
