@@ -2,4 +2,5 @@
 
 mod devices;
 mod gradients;
+mod kernels;
 mod ops;

@@ -11,11 +11,13 @@
 mod adapter;
 mod bind;
 mod buffer;
+pub mod gemm;
 mod health;
 mod memory;
 mod pipeline;
 mod recorder;
 pub mod shader;
+pub mod tuning;
 
 #[cfg(test)]
 mod math_tests;
@@ -108,6 +110,7 @@ struct Inner {
     staging: StagingPool,
     pipelines: Pipelines,
     recorder: Mutex<Recorder>,
+    forced_variant: Mutex<Option<tuning::Variant>>,
 }
 
 #[derive(Default)]
@@ -176,6 +179,7 @@ impl Gpu {
             staging: StagingPool::default(),
             pipelines: Pipelines::default(),
             recorder: Mutex::new(Recorder::new()),
+            forced_variant: Mutex::default(),
         })))
     }
 
@@ -192,6 +196,22 @@ impl Gpu {
     /// How the device was opened.
     pub fn options(&self) -> GpuOptions {
         self.0.options
+    }
+
+    /// Makes all products and convolutions use one kernel variant, whatever the table says; for tests and benchmarks.
+    pub fn force_variant(&self, variant: Option<tuning::Variant>) {
+        *self.0.forced_variant.lock().unwrap_or_else(PoisonError::into_inner) = variant;
+    }
+
+    fn forced_variant(&self) -> Option<tuning::Variant> {
+        *self.0.forced_variant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether kernels may use subgroup operations and subgroups have always this many invocations.
+    pub fn has_subgroups_of(&self, size: u32) -> bool {
+        let report = &self.0.report;
+        let offered = !self.0.options.minimal && report.features.contains(&"subgroup");
+        offered && report.subgroup_min == size && report.subgroup_max == size
     }
 
     /// The largest buffer a kernel can use, in bytes.
