@@ -1,5 +1,6 @@
 //!use index
 //!use gather
+//!use texel
 // Copies the part of a gathered matrix that a panel product needs next into panels: dst[z, block, k, c] is element
 // (k_start + k, c_start + block * width + c) of matrix z_start + z, and 0 beyond k_count or c_count.
 // One invocation copies four neighbouring columns over a run of k. Grid: depth * blocks * runs * (width / 4)
@@ -23,8 +24,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> src: array<f32>;
-@group(0) @binding(1) var<storage, read_write> dst: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> params: Params;
+@group(0) @binding(1) var<storage, read> params: Params;
+@group(0) @binding(2) var dst: texture_storage_2d<rgba32float, write>;
 
 @compute @workgroup_size(64)
 fn pack(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -57,8 +58,9 @@ fn pack(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
             let inside_$j = iy_$j < g.h && ix_$j < g.w;
             let v_$j = src[select(0u, plane + column_$j.plane + iy_$j * g.row + ix_$j, inside_$j)];
 //!end
-            dst[at] = vec4<f32>(select(0.0, v_0, inside_0), select(0.0, v_1, inside_1),
+            let v = vec4<f32>(select(0.0, v_0, inside_0), select(0.0, v_1, inside_1),
                 select(0.0, v_2, inside_2), select(0.0, v_3, inside_3));
+            textureStore(dst, texel(at), v);
             at += params.quads;
             k2 += 1u;
             let carry = k2 == g.k_low;

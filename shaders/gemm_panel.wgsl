@@ -5,10 +5,10 @@
 // One workgroup of 8 invocations computes 4 * ROWS rows by 32 * COLUMNS columns, an invocation 4 * COLUMNS columns of
 // them. Grid: row_blocks * column_blocks * depth workgroups, exactly.
 
-@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read> params: PanelParams;
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> params: PanelParams;
+@group(0) @binding(2) var a: texture_2d<f32>;
+@group(0) @binding(3) var b: texture_2d<f32>;
 
 @compute @workgroup_size(8)
 fn plain(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -26,13 +26,15 @@ fn plain(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index)
 //!end
 //!end
     for (var k = 0u; k < p.k; k += 2u) {
+        let place_a = texel(at_a);
+        let place_b = texel(at_b);
 //!repeat l 0..2
         {
 //!repeat c 0..COLUMNS
-            let b_$c = b[at_b + ($l * COLUMNS + $c) * 8u];
+            let b_$c = textureLoad(b, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
 //!end
 //!repeat r 0..ROWS
-            let a_$r = a[at_a + $l * ROWS + $r];
+            let a_$r = textureLoad(a, place_a + vec2<u32>($l * ROWS + $r, 0u), 0);
 //!repeat i 0..4
 //!repeat c 0..COLUMNS
             sum_${r}_${i}_$c += a_$r[$i] * b_$c;

@@ -1,4 +1,6 @@
+//!use texel
 // What the panel products share: panels of a hold 4 * ROWS rows each, panels of b 32 * COLUMNS columns; see gemm_pack.
+// ROWS and COLUMNS are powers of two, so that the texels of eight k of a panel never fall into two rows of a texture.
 
 const ROWS: u32 = 2u;
 const COLUMNS: u32 = 1u;

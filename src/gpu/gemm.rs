@@ -2,7 +2,7 @@
 //! gathered out of a tensor, and the kernels that multiply them, tiled for the adapter.
 
 use super::tuning::Variant;
-use super::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
+use super::{Gpu, GpuBuffer, GpuTexture, Kernel, KernelCall, Textures, grid};
 use crate::error::Result;
 use bytemuck::{Pod, Zeroable, bytes_of};
 
@@ -84,6 +84,9 @@ const PANEL_BYTES: usize = 4 << 20;
 
 /// The most k in a panel.
 const PANEL_K: usize = 2048;
+
+/// The most rows times k in a panel of a: a quarter of the largest texture.
+const PANEL_ROWS_K: usize = 1 << 24;
 
 /// The most workgroups in a grid that is not folded.
 const MOST_GROUPS: usize = 65_535;
@@ -334,7 +337,8 @@ impl Call<'_> {
     fn panels(&self, shader: &'static str, [rows, columns]: [u32; 2], p: &Product, y: &GpuBuffer) -> Result<()> {
         let (height, width) = (4 * rows as usize, 32 * columns as usize);
         let (row_blocks, column_blocks) = (p.m.div_ceil(height), p.n.div_ceil(width));
-        let k_parts = p.k.div_ceil(PANEL_K).max(1);
+        let k_most = (PANEL_ROWS_K / (row_blocks * height).max(1)).clamp(8, PANEL_K);
+        let k_parts = p.k.div_ceil(k_most).max(1);
         let k_part = p.k.div_ceil(k_parts).next_multiple_of(8);
         let z_part = (PANEL_BYTES / (row_blocks * height * k_part * 4).max(1)).min(MOST_GROUPS / row_blocks.max(1));
         let z_part = z_part.clamp(1, p.depth.max(1));
@@ -364,7 +368,15 @@ impl Call<'_> {
                         accumulate: u32::from(part > 0),
                     };
                     let groups = (row_blocks * count * depth) as u32;
-                    self.run(kernel.clone(), &[&a, &b], y, bytes_of(&params), [groups, 1, 1])?;
+                    let call = KernelCall {
+                        kernel: kernel.clone(),
+                        reads: &[],
+                        writes: &[y],
+                        params: bytes_of(&params),
+                        workgroups: [groups, 1, 1],
+                        label: self.label,
+                    };
+                    self.gpu.run_with(&call, Textures { reads: &[&a, &b], write: None })?;
                 }
             }
         }
@@ -382,10 +394,10 @@ impl Call<'_> {
         [k_start, k_end]: [usize; 2],
         [first, blocks]: [usize; 2],
         width: usize,
-    ) -> Result<GpuBuffer> {
+    ) -> Result<GpuTexture> {
         let k_padded = (k_end - k_start).next_multiple_of(8);
-        let panels = self.gpu.alloc((depth * blocks * k_padded * width * 4) as u64)?;
         let quads = width / 4;
+        let panels = self.gpu.alloc_texels((depth * blocks * k_padded * quads) as u64)?;
         let run = 32.min(k_padded.max(1));
         let runs = k_padded.div_ceil(run);
         let params = PackParams {
@@ -402,8 +414,15 @@ impl Call<'_> {
             run: run as u32,
             runs: runs as u32,
         };
-        let workgroups = grid((depth * blocks * runs * quads) as u64, 64);
-        self.run(Kernel::new("gemm_pack", "pack"), &[from], &panels, bytes_of(&params), workgroups)?;
+        let call = KernelCall {
+            kernel: Kernel::new("gemm_pack", "pack"),
+            reads: &[from],
+            writes: &[],
+            params: bytes_of(&params),
+            workgroups: grid((depth * blocks * runs * quads) as u64, 64),
+            label: self.label,
+        };
+        self.gpu.run_with(&call, Textures { reads: &[], write: Some(&panels) })?;
         Ok(panels)
     }
 }

@@ -40,6 +40,7 @@ const FILES: &[(&str, &str)] = shader_files! {
     "lib/math.wgsl"
     "lib/panel.wgsl"
     "lib/scatter.wgsl"
+    "lib/texel.wgsl"
 };
 
 /// The stems of all shaders (not of the library files), such as `matmul`.
