@@ -5,5 +5,6 @@ mod devices;
 mod gan;
 mod gradients;
 mod layering;
+mod kernels;
 mod ops;
 mod seed_keras;

@@ -26,13 +26,21 @@ const FILES: &[(&str, &str)] = shader_files! {
     "conv2d.wgsl"
     "conv2d_input.wgsl"
     "conv2d_weight.wgsl"
+    "gemm.wgsl"
+    "gemm_pack.wgsl"
+    "gemm_panel.wgsl"
+    "gemm_shuffle.wgsl"
     "layout.wgsl"
     "matmul.wgsl"
     "reduce.wgsl"
     "unary.wgsl"
     "lib/conv.wgsl"
+    "lib/gather.wgsl"
     "lib/index.wgsl"
     "lib/math.wgsl"
+    "lib/panel.wgsl"
+    "lib/scatter.wgsl"
+    "lib/texel.wgsl"
 };
 
 /// The stems of all shaders (not of the library files), such as `matmul`.
