@@ -1,10 +1,13 @@
 //! The integration tests: one binary, because linking wgpu is slow.
 
+mod autograd;
 mod checkpoint;
 mod devices;
 mod gan;
+mod golden;
 mod gradients;
-mod layering;
 mod kernels;
+mod layering;
 mod ops;
+mod random;
 mod seed_keras;

@@ -1,5 +1,12 @@
 //! The case table: every op at small, odd and unequal sizes, and one large row a kernel.
 
+mod elementwise;
+mod images;
+mod layout;
+mod losses;
+mod optable;
+mod reductions;
+
 use super::compare::Tolerance::{self, *};
 use super::gradients::Function;
 use crate::ops::Conv2d;
@@ -93,7 +100,7 @@ fn normal(shape: impl Into<Shape>) -> (Shape, Range) {
 
 /// The whole table.
 pub fn cases() -> Vec<Case> {
-    [unary(), binary(), layout(), reductions(), matmuls(), convolutions(), batch_norms(), large()]
+    [unary(), binary(), layout(), reductions(), matmuls(), convolutions(), batch_norms(), large(), optable::rows()]
         .into_iter()
         .flatten()
         .collect()
