@@ -1,8 +1,13 @@
 //! The integration tests: one binary, because linking wgpu is slow.
 
 mod autograd;
+mod checkpoint;
 mod devices;
+mod gan;
 mod golden;
 mod gradients;
+mod known_values;
+mod layering;
 mod ops;
 mod random;
+mod seed_keras;

@@ -99,7 +99,7 @@ impl Optimizer {
                 let g =
                     if s.decoupled || s.weight_decay == 0.0 { g.clone() } else { no_grad(|| g + &p * s.weight_decay) };
                 let step = AdamStep { beta1, beta2, eps: s.eps, step_size, v_scale };
-                let [p, new_m, new_v] = adam_update(&step, p, &g, m.clone(), v.clone())?;
+                let [p, new_m, new_v] = adam_update(&step.prepare(p.device())?, p, &g, m.clone(), v.clone())?;
                 (*m, *v) = (new_m, new_v);
                 p
             }
