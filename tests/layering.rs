@@ -62,7 +62,8 @@ fn a_folder_imports_only_what_stands_above_it() {
 fn every_op_has_its_shader_and_its_cases() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let names: Vec<String> = toile::check::cases().iter().map(|case| case.op().to_string()).collect();
-    for shader in toile::gpu::shaders() {
+    // The implicit matrix products serve four ops; what launches them is gpu/gemm.rs.
+    for shader in toile::gpu::shaders().into_iter().filter(|shader| !shader.starts_with("gemm")) {
         assert!(
             root.join(format!("src/ops/{shader}.rs")).is_file(),
             "shaders/{shader}.wgsl has no src/ops/{shader}.rs"

@@ -6,6 +6,7 @@ mod devices;
 mod gan;
 mod golden;
 mod gradients;
+mod kernels;
 mod known_values;
 mod layering;
 mod ops;

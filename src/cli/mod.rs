@@ -1,5 +1,6 @@
 //! Commands and options.
 
+mod check_data;
 mod device;
 mod devices;
 mod progress;
@@ -25,6 +26,7 @@ enum Command {
     Sample(sample::Args),
     Selftest(selftest::Args),
     Devices(devices::Args),
+    CheckData(check_data::Args),
 }
 
 /// Parses the arguments of this process, runs the command and returns the exit code: 0 done, 1 failed, 2 used wrongly.
@@ -42,6 +44,7 @@ pub fn run() -> u8 {
         Command::Sample(args) => sample::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::CheckData(args) => check_data::run(args),
     };
     match result {
         Ok(code) => code,

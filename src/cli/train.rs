@@ -23,9 +23,10 @@ pub struct Args {
     #[arg(default_value = "seed", conflicts_with = "resume")]
     recipe: String,
     /// Goes on with a run from its newest checkpoint, to --steps steps in all.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "batch", "seed", "out", "settings"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["batch", "seed", "out", "settings"])]
     resume: Option<PathBuf>,
     /// Where the images come from: garments (drawn by the program), fashion-mnist, an IDX file, or a folder of images.
+    /// With --resume: where they are now.
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
     /// Steps in all [default: the recipe's; seed: 5000].
@@ -63,6 +64,9 @@ pub fn run(args: Args) -> Result<u8> {
             let folder = RunFolder::resume(path)?;
             let mut recipe = folder.recipe()?;
             recipe.train.steps = args.steps.unwrap_or(recipe.train.steps);
+            if let Some(data) = &args.data {
+                recipe.data.source = absolute(data); // the data has moved; that it is the same is checked
+            }
             let Some(&done) = folder.checkpoints()?.last() else {
                 return Err(Error::Train(format!(
                     "{} holds no checkpoint: the run was stopped before its first one; start it anew",
@@ -100,7 +104,7 @@ pub fn run(args: Args) -> Result<u8> {
 
 /// The named options as settings, after which come those of --set.
 fn settings(args: &Args) -> Vec<String> {
-    let quoted = |text: &String| format!("data.source={}", toml::Value::String(text.clone()));
+    let quoted = |text: &String| format!("data.source={}", toml::Value::String(absolute(text)));
     let named = [
         args.data.as_ref().map(quoted),
         args.steps.map(|n| format!("train.steps={n}")),
@@ -108,6 +112,14 @@ fn settings(args: &Args) -> Vec<String> {
         args.seed.map(|n| format!("train.seed={n}")),
     ];
     named.into_iter().flatten().chain(args.settings.iter().cloned()).collect()
+}
+
+/// The path of a file or folder from the root, so that a run can be resumed from anywhere; built-in names stay.
+fn absolute(source: &str) -> String {
+    match std::fs::canonicalize(source) {
+        Ok(path) if !matches!(source, "garments" | "fashion-mnist") => path.display().to_string(),
+        _ => source.to_string(),
+    }
 }
 
 fn announce(args: &Args) -> Result<crate::Device> {

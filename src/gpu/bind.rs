@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use super::buffer::GpuBuffer;
 use super::pipeline::Pipeline;
-use super::{Gpu, KernelCall};
+use super::{Gpu, KernelCall, Textures};
 
 /// A map that forgets the less recently used half of its entries when it is full.
 pub(super) struct Recent<K, V> {
@@ -69,6 +69,7 @@ impl Bindings {
         pipeline: &Pipeline,
         call: &KernelCall,
         params: Option<&GpuBuffer>,
+        textures: Textures,
     ) -> wgpu::BindGroup {
         let exact = gpu.options().checked;
         self.key.clear();
@@ -80,15 +81,17 @@ impl Bindings {
         if let Some(params) = params {
             params.push_key(false, &mut self.key);
         }
+        self.key.extend(textures.all().map(|texture| texture.key()));
         if let Some(group) = self.groups.get(self.key.as_slice()) {
             gpu.count_bind_group(true);
             return group;
         }
 
         let bound = buffers().map(|buffer| buffer.binding(exact)).chain(params.map(|params| params.binding(false)));
+        let textures = textures.all().map(|texture| wgpu::BindingResource::TextureView(texture.view()));
         let entries: Vec<_> = (0..)
-            .zip(bound)
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(buffer) })
+            .zip(bound.map(wgpu::BindingResource::Buffer).chain(textures))
+            .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
             .collect();
         let group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(call.label),

@@ -11,11 +11,14 @@
 mod adapter;
 mod bind;
 mod buffer;
+pub mod gemm;
 mod health;
 mod memory;
 mod pipeline;
 mod recorder;
 pub mod shader;
+mod texture;
+pub mod tuning;
 
 #[cfg(test)]
 mod math_tests;
@@ -31,6 +34,7 @@ pub use adapter::{AdapterChoice, AdapterKind, AdapterReport, LimitsReport, adapt
 pub use buffer::{GpuBuffer, MIN_BUFFER_BYTES, Readback};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
+pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
 
 use crate::error::{Error, Result};
 use buffer::{Pool, StagingPool, size_class};
@@ -105,9 +109,11 @@ struct Inner {
     health: Arc<Health>,
     counters: Counters,
     pool: Arc<Pool>,
+    textures: Arc<texture::TexturePool>,
     staging: StagingPool,
     pipelines: Pipelines,
     recorder: Mutex<Recorder>,
+    forced_variant: Mutex<Option<tuning::Variant>>,
 }
 
 #[derive(Default)]
@@ -173,9 +179,11 @@ impl Gpu {
             health,
             counters: Counters::default(),
             pool: Arc::new(Pool::new()),
+            textures: Arc::default(),
             staging: StagingPool::default(),
             pipelines: Pipelines::default(),
             recorder: Mutex::new(Recorder::new()),
+            forced_variant: Mutex::default(),
         })))
     }
 
@@ -192,6 +200,22 @@ impl Gpu {
     /// How the device was opened.
     pub fn options(&self) -> GpuOptions {
         self.0.options
+    }
+
+    /// Makes all products and convolutions use one kernel variant, whatever the table says; for tests and benchmarks.
+    pub fn force_variant(&self, variant: Option<tuning::Variant>) {
+        *self.0.forced_variant.lock().unwrap_or_else(PoisonError::into_inner) = variant;
+    }
+
+    fn forced_variant(&self) -> Option<tuning::Variant> {
+        *self.0.forced_variant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether kernels may use subgroup operations and subgroups have always this many invocations.
+    pub fn has_subgroups_of(&self, size: u32) -> bool {
+        let report = &self.0.report;
+        let offered = !self.0.options.minimal && report.features.contains(&"subgroup");
+        offered && report.subgroup_min == size && report.subgroup_max == size
     }
 
     /// The largest buffer a kernel can use, in bytes.
@@ -303,8 +327,16 @@ impl Gpu {
     /// If a buffer is listed in both reads and writes, twice in writes, or is of another device.
     #[track_caller]
     pub fn run(&self, call: &KernelCall) -> Result<()> {
+        self.run_with(call, Textures::default())
+    }
+
+    /// The same for a kernel that uses textures too.
+    #[track_caller]
+    pub fn run_with(&self, call: &KernelCall, textures: Textures) -> Result<()> {
         self.check()?;
         self.check_buffers(call);
+        let own = textures.all().all(|texture| texture.is_from(&self.0.textures));
+        assert!(own, "{}: a texture is of another device", call.label);
         if call.workgroups.contains(&0) {
             return Ok(());
         }
@@ -322,13 +354,13 @@ impl Gpu {
             return Err(Error::Gpu(format!("{}: {bound} buffers; the device takes {most}", call.label)));
         }
 
-        let pipeline = self.0.pipelines.get(self, &call.kernel, LayoutKey::of(call))?;
+        let pipeline = self.0.pipelines.get(self, &call.kernel, LayoutKey::of(call, textures))?;
         let recorder = &mut self.lock();
         let params = match call.params {
             [] => None,
             bytes => Some(self.params(bytes, recorder)?),
         };
-        let group = recorder.bindings.group(self, &pipeline, call, params.as_ref());
+        let group = recorder.bindings.group(self, &pipeline, call, params.as_ref(), textures);
         let batch = recorder.batch();
         call.reads.iter().chain(call.writes).copied().chain(&params).for_each(|buffer| buffer.mark_used(batch));
         recorder.dispatch(self, &pipeline, &group, call.workgroups, call.label)
@@ -378,6 +410,7 @@ impl Gpu {
 
     /// Gives the memory that waits in the pool back to the system.
     pub fn trim(&self) {
+        self.0.textures.trim();
         let freed = self.0.pool.trim_to(0);
         self.lock().bindings.forget(&freed);
     }
@@ -403,6 +436,10 @@ impl Gpu {
 
     fn queue(&self) -> &wgpu::Queue {
         &self.0.queue
+    }
+
+    fn textures(&self) -> &Arc<texture::TexturePool> {
+        &self.0.textures
     }
 
     fn staging(&self) -> &StagingPool {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use rayon::prelude::*;
 use wgpu::naga;
 
-use super::{Gpu, KernelCall, shader};
+use super::{Gpu, KernelCall, Textures, shader};
 use crate::error::{Error, Result};
 
 /// One entry point of one shader with its constants: what a pipeline is made from.
@@ -45,21 +45,51 @@ impl std::fmt::Display for Kernel {
     }
 }
 
-/// How many buffers a kernel binds: that many inputs, then outputs, then perhaps its parameters.
+/// What a kernel binds: that many inputs, then outputs, then perhaps its parameters; then textures, read and written.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct LayoutKey {
     pub reads: u8,
     pub writes: u8,
     pub params: bool,
+    pub textures: u8,
+    pub stored: u8,
 }
 
 impl LayoutKey {
-    pub fn of(call: &KernelCall) -> LayoutKey {
-        LayoutKey { reads: call.reads.len() as u8, writes: call.writes.len() as u8, params: !call.params.is_empty() }
+    pub fn of(call: &KernelCall, textures: Textures) -> LayoutKey {
+        LayoutKey {
+            reads: call.reads.len() as u8,
+            writes: call.writes.len() as u8,
+            params: !call.params.is_empty(),
+            textures: textures.reads.len() as u8,
+            stored: u8::from(textures.write.is_some()),
+        }
     }
 
     pub fn key(self) -> u64 {
-        u64::from(self.reads) << 16 | u64::from(self.writes) << 8 | u64::from(self.params)
+        let LayoutKey { reads, writes, params, textures, stored } = self;
+        u64::from_le_bytes([params.into(), writes, reads, textures, stored, 0, 0, 0])
+    }
+
+    /// The kind of each binding in turn.
+    fn kinds(self) -> impl Iterator<Item = wgpu::BindingType> {
+        let buffer = |read_only| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let read = wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Float { filterable: false },
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        };
+        let written = wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::WriteOnly,
+            format: wgpu::TextureFormat::Rgba32Float,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        };
+        let textures = std::iter::repeat_n(read, self.textures.into());
+        self.read_only().map(buffer).chain(textures).chain(std::iter::repeat_n(written, self.stored.into()))
     }
 
     /// Whether each binding in turn is read-only.
@@ -180,7 +210,7 @@ impl Pipelines {
             })
         });
         if let Some(message) = error {
-            let LayoutKey { reads, writes, params } = layout;
+            let LayoutKey { reads, writes, params, .. } = layout;
             let params = if params { "params" } else { "no params" };
             let message = module.assembled.map_message(&message);
             return Err(Error::Gpu(format!(
@@ -196,15 +226,11 @@ impl Pipelines {
         let made = layouts.entry(layout).or_insert_with(|| {
             let label = format!("{} inputs, {} outputs, params {}", layout.reads, layout.writes, layout.params);
             let entries: Vec<_> = (0..)
-                .zip(layout.read_only())
-                .map(|(binding, read_only)| wgpu::BindGroupLayoutEntry {
+                .zip(layout.kinds())
+                .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
                     binding,
                     visibility: wgpu::ShaderStages::COMPUTE,
-                    ty: wgpu::BindingType::Buffer {
-                        ty: wgpu::BufferBindingType::Storage { read_only },
-                        has_dynamic_offset: false,
-                        min_binding_size: None,
-                    },
+                    ty,
                     count: None,
                 })
                 .collect();
@@ -281,5 +307,13 @@ fn entry_layout(module: &naga::Module, uses: &naga::valid::FunctionInfo) -> Opti
     let reads = kinds.iter().take_while(|read_only| **read_only).count();
     let writes = kinds[reads..].iter().take_while(|read_only| !**read_only).count();
     let params = reads + writes < kinds.len();
-    Some(LayoutKey { reads: reads as u8, writes: writes as u8, params })
+    let images = module.global_variables.iter().filter(|(handle, _)| !uses[*handle].is_empty());
+    let (stored, textures): (Vec<_>, Vec<_>) = images
+        .filter_map(|(_, variable)| match module.types[variable.ty].inner {
+            naga::TypeInner::Image { class, .. } => Some(class),
+            _ => None,
+        })
+        .partition(|class| matches!(class, naga::ImageClass::Storage { .. }));
+    let (textures, stored) = (textures.len() as u8, stored.len() as u8);
+    Some(LayoutKey { reads: reads as u8, writes: writes as u8, params, textures, stored })
 }

@@ -28,6 +28,10 @@ const FILES: &[(&str, &str)] = shader_files! {
     "conv2d_input.wgsl"
     "conv2d_weight.wgsl"
     "extremum.wgsl"
+    "gemm.wgsl"
+    "gemm_pack.wgsl"
+    "gemm_panel.wgsl"
+    "gemm_shuffle.wgsl"
     "layout.wgsl"
     "matmul.wgsl"
     "max_pool.wgsl"
@@ -36,9 +40,13 @@ const FILES: &[(&str, &str)] = shader_files! {
     "select.wgsl"
     "unary.wgsl"
     "lib/conv.wgsl"
+    "lib/gather.wgsl"
     "lib/index.wgsl"
     "lib/math.wgsl"
     "lib/philox.wgsl"
+    "lib/panel.wgsl"
+    "lib/scatter.wgsl"
+    "lib/texel.wgsl"
 };
 
 /// The stems of all shaders (not of the library files), such as `matmul`.

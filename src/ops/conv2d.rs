@@ -4,6 +4,8 @@ use crate::cpu::CpuBuffer;
 use crate::cpu::im2col::{Geometry, im2col};
 use crate::cpu::matmul::{Matrix, matmul};
 use crate::error::Result;
+use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
+use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::conv2d_input::Conv2dInput;
 use crate::ops::conv2d_weight::Conv2dWeight;
@@ -154,6 +156,44 @@ impl Conv2d {
         }
     }
 
+    /// The patches of x [N, C, H, W] as a matrix: rows (c, i, j), columns (n, oy, ox).
+    pub(crate) fn patches(&self, x: &Shape, kernel: [usize; 2], y: [usize; 2]) -> Operand {
+        let walk = |axis: usize| Walk {
+            start: -(self.padding[2 * axis] as isize),
+            k: self.dilation[axis] as isize,
+            c: self.stride[axis] as isize,
+            len: x[2 + axis],
+        };
+        Operand {
+            step_z: x[1] / self.groups * x[2] * x[3],
+            plane_k: x[2] * x[3],
+            plane_c: x[1] * x[2] * x[3],
+            y: walk(0),
+            x: walk(1),
+            k_digits: kernel,
+            c_digits: y,
+        }
+    }
+
+    /// What the tiled kernels compute: rows o, columns (n, oy, ox), terms (c, i, j).
+    fn product(&self, x: &Shape, w: &Shape, y: &Shape) -> Product {
+        let (per_group, k, positions) = (w[0] / self.groups, w[1] * w[2] * w[3], y[2] * y[3]);
+        Product {
+            m: per_group,
+            n: y[0] * positions,
+            k,
+            depth: self.groups,
+            a: Operand::matrix(per_group * k, 1, k),
+            b: self.patches(x, [w[2], w[3]], [y[2], y[3]]),
+            y: Target {
+                offset: 0,
+                step_z: per_group * positions,
+                step_row: positions,
+                steps: [y[1] * positions, y[3], 1],
+            },
+        }
+    }
+
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
         y.fill(T::of(0.0));
         self.for_each_term(x[0].shape, x[1].shape, shape, |at_x, at_w, at_y| {
@@ -246,6 +286,11 @@ impl Op for Conv2d {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let product = self.product(x[0].shape, x[1].shape, y.shape);
+        let variant = tuning::choose(gpu, product.m, gemm::work(&[product]));
+        if variant != Variant::Naive && gemm::fits(&[product]) {
+            return gemm::run(gpu, variant, &[product], [x[1].buffer, x[0].buffer, y.buffer], y.shape.len(), "conv2d");
+        }
         gpu.run(&KernelCall {
             kernel: Kernel::new("conv2d", "naive"),
             reads: &[x[0].buffer, x[1].buffer],

@@ -4,6 +4,8 @@ use crate::cpu::CpuBuffer;
 use crate::cpu::im2col::col2im;
 use crate::cpu::matmul::{Matrix, matmul};
 use crate::error::Result;
+use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
+use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::conv2d::{Conv2d, images_at_once};
 use crate::ops::conv2d_weight::Conv2dWeight;
@@ -22,11 +24,86 @@ pub struct Conv2dInput {
 }
 
 impl Conv2dInput {
+    /// What the tiled kernels compute: a dense convolution of dy with some of the taps for each sub-pixel phase, the
+    /// places of dx with one remainder of the stride. Rows c, columns (n, place), terms (o, tap).
+    fn products(&self, dy: &Shape, w: &Shape, dx: &Shape) -> Vec<Product> {
+        let groups = self.conv.groups;
+        let (o_per_group, c_per_group, taps, image) = (w[0] / groups, w[1], w[2] * w[3], dx[2] * dx[3]);
+        let axis = |axis: usize| {
+            let (stride, dilation) = (self.conv.stride[axis], self.conv.dilation[axis]);
+            (0..stride.min(dx[2 + axis]))
+                .map(move |r| Phase::new(r, w[2 + axis], stride, dilation, self.conv.padding[2 * axis], dx[2 + axis]))
+        };
+        let product = |v: Phase, h: Phase| Product {
+            m: c_per_group,
+            n: dx[0] * v.places * h.places,
+            k: o_per_group * v.taps * h.taps,
+            depth: groups,
+            a: Operand {
+                step_z: o_per_group * c_per_group * taps,
+                plane_k: c_per_group * taps,
+                plane_c: taps,
+                y: Walk { start: v.first as isize, k: v.step as isize, c: 0, len: w[2] },
+                x: Walk { start: h.first as isize, k: h.step as isize, c: 0, len: w[3] },
+                k_digits: [v.taps.max(1), h.taps.max(1)],
+                c_digits: [1, 1],
+            },
+            b: Operand {
+                step_z: o_per_group * dy[2] * dy[3],
+                plane_k: dy[2] * dy[3],
+                plane_c: dy[1] * dy[2] * dy[3],
+                y: Walk { start: v.start, k: -v.back, c: 1, len: dy[2] },
+                x: Walk { start: h.start, k: -h.back, c: 1, len: dy[3] },
+                k_digits: [v.taps.max(1), h.taps.max(1)],
+                c_digits: [v.places, h.places],
+            },
+            y: Target {
+                offset: v.remainder * dx[3] + h.remainder,
+                step_z: c_per_group * image,
+                step_row: image,
+                steps: [dx[1] * image, self.conv.stride[0] * dx[3], self.conv.stride[1]],
+            },
+        };
+        axis(0).flat_map(|v| axis(1).map(move |h| (v, h))).map(|(v, h)| product(v, h)).collect()
+    }
+
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
         y.fill(T::of(0.0));
         self.conv.for_each_term(shape, x[1].shape, x[0].shape, |at_x, at_w, at_y| {
             y[at_x] += x[0].data[at_y] * x[1].data[at_w];
         });
+    }
+}
+
+/// Along one axis, the places i = q·stride + remainder of dx, and the taps that reach them: i_t = first + t·step, from
+/// place q + start − t·back of dy.
+#[derive(Clone, Copy)]
+struct Phase {
+    remainder: usize,
+    places: usize,
+    taps: usize,
+    first: usize,
+    step: usize,
+    start: isize,
+    back: isize,
+}
+
+impl Phase {
+    fn new(remainder: usize, kernel: usize, stride: usize, dilation: usize, before: usize, len: usize) -> Phase {
+        // Tap i reaches the phase if stride divides remainder + before − i·dilation; such taps are evenly spaced.
+        let distance = |i: usize| (remainder + before) as isize - (i * dilation) as isize;
+        let reaches = |&i: &usize| distance(i).rem_euclid(stride as isize) == 0;
+        let first = (0..kernel).find(reaches).unwrap_or(0);
+        let step = (1..=stride).find(|step| (step * dilation).is_multiple_of(stride)).unwrap_or(1);
+        Phase {
+            remainder,
+            places: (len - remainder).div_ceil(stride),
+            taps: (0..kernel).filter(reaches).count(),
+            first,
+            step,
+            start: distance(first).div_euclid(stride as isize),
+            back: (step * dilation / stride) as isize,
+        }
     }
 }
 
@@ -83,6 +160,12 @@ impl Op for Conv2dInput {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let products = self.products(x[0].shape, x[1].shape, y.shape);
+        let variant = tuning::choose(gpu, y.shape[1] / self.conv.groups, gemm::work(&products));
+        if variant != Variant::Naive && gemm::fits(&products) {
+            let buffers = [x[1].buffer, x[0].buffer, y.buffer];
+            return gemm::run(gpu, variant, &products, buffers, y.shape.len(), "conv2d_input");
+        }
         gpu.run(&KernelCall {
             kernel: Kernel::new("conv2d_input", "naive"),
             reads: &[x[0].buffer, x[1].buffer],

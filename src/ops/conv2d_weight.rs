@@ -4,6 +4,8 @@ use crate::cpu::CpuBuffer;
 use crate::cpu::im2col::im2col;
 use crate::cpu::matmul::{Matrix, matmul};
 use crate::error::Result;
+use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
+use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::conv2d::{Conv2d, images_at_once};
 use crate::ops::conv2d_input::{Conv2dInput, gather};
@@ -22,6 +24,37 @@ pub struct Conv2dWeight {
 }
 
 impl Conv2dWeight {
+    /// What the tiled kernels compute: rows o, columns (c, i, j), terms (n, oy, ox).
+    fn product(&self, x: &Shape, dy: &Shape, dw: &Shape) -> Product {
+        let (per_group, n, positions) = (dw[0] / self.conv.groups, dw[1] * dw[2] * dw[3], dy[2] * dy[3]);
+        let patches = self.conv.patches(x, [dw[2], dw[3]], [dy[2], dy[3]]);
+        let turned = |walk: Walk| Walk { k: walk.c, c: walk.k, ..walk };
+        Product {
+            m: per_group,
+            n,
+            k: dy[0] * positions,
+            depth: self.conv.groups,
+            // dy: images by k's leading digit, places in them by its last.
+            a: Operand {
+                plane_k: dy[1] * positions,
+                x: Walk { start: 0, k: 1, c: 0, len: positions },
+                k_digits: [1, positions],
+                ..Operand::matrix(per_group * positions, 0, positions)
+            },
+            // The patches with rows and columns exchanged.
+            b: Operand {
+                plane_k: patches.plane_c,
+                plane_c: patches.plane_k,
+                y: turned(patches.y),
+                x: turned(patches.x),
+                k_digits: patches.c_digits,
+                c_digits: patches.k_digits,
+                ..patches
+            },
+            y: Target { offset: 0, step_z: per_group * n, step_row: n, steps: [dw[2] * dw[3], dw[3], 1] },
+        }
+    }
+
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
         y.fill(T::of(0.0));
         self.conv.for_each_term(x[0].shape, shape, x[1].shape, |at_x, at_w, at_y| {
@@ -102,6 +135,12 @@ impl Op for Conv2dWeight {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let product = self.product(x[0].shape, x[1].shape, y.shape);
+        let variant = tuning::choose(gpu, product.m, gemm::work(&[product]));
+        if variant != Variant::Naive && gemm::fits(&[product]) {
+            let buffers = [x[1].buffer, x[0].buffer, y.buffer];
+            return gemm::run(gpu, variant, &[product], buffers, y.shape.len(), "conv2d_weight");
+        }
         gpu.run(&KernelCall {
             kernel: Kernel::new("conv2d_weight", "naive"),
             reads: &[x[0].buffer, x[1].buffer],

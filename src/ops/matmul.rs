@@ -2,6 +2,8 @@
 
 use crate::cpu::matmul::{Matrix, matmul, matmul_parallel};
 use crate::error::Result;
+use crate::gpu::gemm::{self, Operand, Product, Target};
+use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall};
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
@@ -27,6 +29,24 @@ impl Matmul {
     fn sizes(&self, a: &Shape, b: &Shape) -> Sizes {
         let (m, k) = if self.transpose_a { (a[2], a[1]) } else { (a[1], a[2]) };
         Sizes { batch: a[0], m, n: if self.transpose_b { b[1] } else { b[2] }, k }
+    }
+
+    /// What the tiled kernels compute.
+    fn product(&self, Sizes { batch, m, n, k }: Sizes) -> Product {
+        let stored = |z, rows, columns, transposed| match transposed {
+            true => Operand::matrix(z, 1, rows),
+            false => Operand::matrix(z, columns, 1),
+        };
+        Product {
+            m,
+            n,
+            k,
+            depth: batch,
+            // As [k, m]: b's orientation, so a's flag means the opposite.
+            a: stored(m * k, k, m, !self.transpose_a),
+            b: stored(k * n, k, n, self.transpose_b),
+            y: Target { offset: 0, step_z: m * n, step_row: n, steps: [1, 0, 0] },
+        }
     }
 
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
@@ -110,6 +130,12 @@ impl Op for Matmul {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let Sizes { batch, m, n, k } = self.sizes(x[0].shape, x[1].shape);
+        let product = self.product(Sizes { batch, m, n, k });
+        let variant = tuning::choose(gpu, m, gemm::work(&[product]));
+        if variant != Variant::Naive && gemm::fits(&[product]) {
+            let buffers = [x[0].buffer, x[1].buffer, y.buffer];
+            return gemm::run(gpu, variant, &[product], buffers, y.shape.len(), "matmul");
+        }
         let params = Params {
             m: m as u32,
             n: n as u32,

@@ -1,0 +1,149 @@
+//!use index
+//!use gather
+//!use scatter
+// Implicit matrix products y[row, c] = sum over k of a[k, row] * b[k, c] for matrix products and all three faces of a
+// convolution. a and b are read through `Gather`, y is written through `Scatter`; z counts groups or matrices.
+
+// Outputs of one invocation are 4 * QUADS a side.
+const QUADS: u32 = 1u;
+
+struct TileParams {
+    a: Gather,
+    b: Gather,
+    y: Scatter,
+    m: u32,
+    n: u32,
+    k: u32,
+    // k is cut into `splits` runs of `run` (a multiple of 8); run s writes its sums `step_split` * s further on.
+    run: u32,
+    splits: u32,
+    step_split: u32,
+    row_tiles: u32,
+    column_tiles: u32,
+    depth: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> tile_params: TileParams;
+
+// Eight k, each with 32 * QUADS rows of a and as many columns of b.
+var<workgroup> tile_a: array<vec4<f32>, 64u * QUADS>;
+var<workgroup> tile_b: array<vec4<f32>, 64u * QUADS>;
+
+fn element_a(k: Share, c: Share) -> f32 {
+    let iy = k.y + c.y;
+    let ix = k.x + c.x;
+    let inside = iy < tile_params.a.h && ix < tile_params.a.w;
+    return select(0.0, a[select(0u, k.plane + c.plane + iy * tile_params.a.row + ix, inside)], inside);
+}
+
+fn element_b(k: Share, c: Share) -> f32 {
+    let iy = k.y + c.y;
+    let ix = k.x + c.x;
+    let inside = iy < tile_params.b.h && ix < tile_params.b.w;
+    return select(0.0, b[select(0u, k.plane + c.plane + iy * tile_params.b.row + ix, inside)], inside);
+}
+
+// For real GPUs. A workgroup of 8 x 8 invocations computes 32 * QUADS rows and columns over one run of k, 8 k at a
+// time: each invocation reads QUADS times four neighbours of a and of b into workgroup memory, then adds up its
+// 4 * QUADS by 4 * QUADS outputs. Grid: row_tiles * column_tiles * splits * depth workgroups, folded.
+@compute @workgroup_size(64)
+fn tile(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let id = linear_group(wid, groups);
+    let row_tile = id % tile_params.row_tiles;
+    let column_tile = id / tile_params.row_tiles % tile_params.column_tiles;
+    let layer = id / (tile_params.row_tiles * tile_params.column_tiles);
+    let split = layer % tile_params.splits;
+    let z = layer / tile_params.splits;
+    if z < tile_params.depth {
+        let first_row = row_tile * 32u * QUADS;
+        let first_column = column_tile * 32u * QUADS;
+        let across = local % 8u;
+        let down = local / 8u;
+//!repeat q 0..QUADS
+//!repeat j 0..4
+        let row_${q}_$j = column_share(tile_params.a, z, first_row + (across + 8u * $q) * 4u + $j, tile_params.m);
+        let column_${q}_$j = column_share(tile_params.b, z, first_column + (across + 8u * $q) * 4u + $j, tile_params.n);
+        var sum_${q}_${j}_0 = vec4<f32>();
+        var sum_${q}_${j}_1 = vec4<f32>();
+//!end
+//!end
+        let last = min((split + 1u) * tile_params.run, tile_params.k);
+        for (var first = split * tile_params.run; first < last; first += 8u) {
+            let k_a = k_share(tile_params.a, first + down, last);
+            let k_b = k_share(tile_params.b, first + down, last);
+//!repeat q 0..QUADS
+            tile_a[(down * QUADS + $q) * 8u + across] = vec4<f32>(
+                element_a(k_a, row_${q}_0), element_a(k_a, row_${q}_1),
+                element_a(k_a, row_${q}_2), element_a(k_a, row_${q}_3));
+            tile_b[(down * QUADS + $q) * 8u + across] = vec4<f32>(
+                element_b(k_b, column_${q}_0), element_b(k_b, column_${q}_1),
+                element_b(k_b, column_${q}_2), element_b(k_b, column_${q}_3));
+//!end
+            workgroupBarrier();
+//!repeat k 0..8
+            {
+//!repeat p 0..QUADS
+                let b_$p = tile_b[($k * QUADS + $p) * 8u + across];
+//!end
+//!repeat q 0..QUADS
+                let a_$q = tile_a[($k * QUADS + $q) * 8u + down];
+//!repeat p 0..QUADS
+//!repeat j 0..4
+                sum_${q}_${j}_$p += a_$q[$j] * b_$p;
+//!end
+//!end
+//!end
+            }
+//!end
+            workgroupBarrier();
+        }
+        let out = tile_params.y.offset + z * tile_params.y.step_z + split * tile_params.step_split;
+//!repeat p 0..QUADS
+//!repeat i 0..4
+        {
+            let column = first_column + (across + 8u * $p) * 4u + $i;
+            let at = out + scatter_column(tile_params.y, column);
+//!repeat q 0..QUADS
+//!repeat j 0..4
+            {
+                let row = first_row + (down + 8u * $q) * 4u + $j;
+                if row < tile_params.m && column < tile_params.n {
+                    y[at + row * tile_params.y.step_row] = sum_${q}_${j}_$p[$i];
+                }
+            }
+//!end
+//!end
+        }
+//!end
+//!end
+    }
+}
+
+struct CombineParams {
+    n: u32,
+    splits: u32,
+}
+
+@group(0) @binding(0) var<storage, read> partials: array<f32>;
+@group(0) @binding(1) var<storage, read_write> combined: array<f32>;
+@group(0) @binding(2) var<storage, read> combine_params: CombineParams;
+
+// y[i] = sum over s of partials[s, i], in order. Grid: n invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u);
+    if i < combine_params.n {
+        var total = 0.0;
+        for (var s = 0u; s < combine_params.splits; s++) {
+            total += partials[s * combine_params.n + i];
+        }
+        combined[i] = total;
+    }
+}

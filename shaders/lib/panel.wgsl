@@ -1,0 +1,20 @@
+//!use texel
+// What the panel products share: panels of a hold 4 * ROWS rows each, panels of b 32 * COLUMNS columns; see gemm_pack.
+// ROWS and COLUMNS are powers of two, so that the texels of eight k of a panel never fall into two rows of a texture.
+
+const ROWS: u32 = 2u;
+const COLUMNS: u32 = 1u;
+
+struct PanelParams {
+    y: Scatter,
+    m: u32,
+    n: u32,
+    // A multiple of 8.
+    k: u32,
+    z_start: u32,
+    c_start: u32,
+    row_blocks: u32,
+    column_blocks: u32,
+    // 0: y is overwritten, 1: added to.
+    accumulate: u32,
+}

@@ -1,0 +1,428 @@
+//! Implicit matrix products, which matrix products and the three faces of a convolution are made of: operands that are
+//! gathered out of a tensor, and the kernels that multiply them, tiled for the adapter.
+
+use super::tuning::Variant;
+use super::{Gpu, GpuBuffer, GpuTexture, Kernel, KernelCall, Textures, grid};
+use crate::error::Result;
+use bytemuck::{Pod, Zeroable, bytes_of};
+
+/// A walk over one axis of an image: start + k·k_step + c·c_step, read as 0 unless below `len`.
+#[derive(Clone, Copy)]
+pub struct Walk {
+    /// Where k = c = 0 lies; may be before the image.
+    pub start: isize,
+    /// Distance from one k to the next.
+    pub k: isize,
+    /// Distance from one column to the next.
+    pub c: isize,
+    /// The axis's length.
+    pub len: usize,
+}
+
+impl Walk {
+    /// An axis that is not walked along.
+    pub const NONE: Walk = Walk { start: 0, k: 0, c: 0, len: 1 };
+}
+
+/// A matrix [k, columns] read out of a tensor of images, each `y.len` × `x.len`; see `shaders/lib/gather.wgsl`. The
+/// digits of k and of the column choose an image, a row and a place in it.
+#[derive(Clone, Copy)]
+pub struct Operand {
+    /// Elements from one matrix of the batch, or one group, to the next.
+    pub step_z: usize,
+    /// Elements from an image to the next along k's leading digit.
+    pub plane_k: usize,
+    /// The same for the column's leading digit.
+    pub plane_c: usize,
+    /// Rows, by the middle digits.
+    pub y: Walk,
+    /// Places in a row, by the last digits.
+    pub x: Walk,
+    /// How many values k's middle and last digit take.
+    pub k_digits: [usize; 2],
+    /// The same for the column.
+    pub c_digits: [usize; 2],
+}
+
+/// Where y's elements go: a step for each matrix, row, and digit of the column (which are those of operand b).
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Of the first element.
+    pub offset: usize,
+    /// From a matrix or group to the next.
+    pub step_z: usize,
+    /// From a row to the next.
+    pub step_row: usize,
+    /// By the three digits of the column.
+    pub steps: [usize; 3],
+}
+
+/// y[z, row, c] = Σ_k a[z, k, row]·b[z, k, c] for `depth` matrices or groups z.
+#[derive(Clone, Copy)]
+pub struct Product {
+    /// Rows: columns of operand a.
+    pub m: usize,
+    /// Columns of operand b.
+    pub n: usize,
+    /// Terms of each sum.
+    pub k: usize,
+    /// How many such products.
+    pub depth: usize,
+    /// [k, m]
+    pub a: Operand,
+    /// [k, n]
+    pub b: Operand,
+    /// Where the result goes.
+    pub y: Target,
+}
+
+/// From this on, `divide` of `gather.wgsl` is not exact.
+const K_LIMIT: usize = 1 << 22;
+
+/// Bytes of b that are packed at a time: about what a processor's cache holds.
+const PANEL_BYTES: usize = 4 << 20;
+
+/// The most k in a panel.
+const PANEL_K: usize = 2048;
+
+/// The most rows times k in a panel of a: a quarter of the largest texture.
+const PANEL_ROWS_K: usize = 1 << 24;
+
+/// The most workgroups in a grid that is not folded.
+const MOST_GROUPS: usize = 65_535;
+
+/// Twin of `Gather` in `lib/gather.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Gather {
+    offset: u32,
+    plane_z: u32,
+    plane_k: u32,
+    plane_c: u32,
+    y_start: u32,
+    y_k: u32,
+    y_c: u32,
+    x_start: u32,
+    x_k: u32,
+    x_c: u32,
+    h: u32,
+    w: u32,
+    row: u32,
+    k_high: u32,
+    k_low: u32,
+    c_high: u32,
+    c_low: u32,
+    k_all_inverse: f32,
+    k_low_inverse: f32,
+}
+
+/// Twin of `Scatter` in `lib/scatter.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Scatter {
+    offset: u32,
+    step_z: u32,
+    step_row: u32,
+    steps: [u32; 3],
+    c_high: u32,
+    c_low: u32,
+}
+
+/// Twin of `TileParams` in `gemm.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct TileParams {
+    a: Gather,
+    b: Gather,
+    y: Scatter,
+    m: u32,
+    n: u32,
+    k: u32,
+    run: u32,
+    splits: u32,
+    step_split: u32,
+    row_tiles: u32,
+    column_tiles: u32,
+    depth: u32,
+}
+
+/// Twin of `Params` in `gemm_pack.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct PackParams {
+    g: Gather,
+    z_start: u32,
+    depth: u32,
+    k_start: u32,
+    k_count: u32,
+    k_padded: u32,
+    c_start: u32,
+    c_count: u32,
+    blocks: u32,
+    quads: u32,
+    run: u32,
+    runs: u32,
+}
+
+/// Twin of `PanelParams` in `lib/panel.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct PanelParams {
+    y: Scatter,
+    m: u32,
+    n: u32,
+    k: u32,
+    z_start: u32,
+    c_start: u32,
+    row_blocks: u32,
+    column_blocks: u32,
+    accumulate: u32,
+}
+
+impl Operand {
+    /// A matrix [k, columns] of which element (k, c) lies at k·step_k + c·step_c.
+    pub fn matrix(step_z: usize, step_k: usize, step_c: usize) -> Operand {
+        Operand {
+            step_z,
+            plane_k: step_k,
+            plane_c: step_c,
+            y: Walk::NONE,
+            x: Walk::NONE,
+            k_digits: [1, 1],
+            c_digits: [1, 1],
+        }
+    }
+
+    fn gather(&self) -> Gather {
+        let (y, x) = (self.y, self.x);
+        Gather {
+            offset: 0,
+            plane_z: self.step_z as u32,
+            plane_k: self.plane_k as u32,
+            plane_c: self.plane_c as u32,
+            y_start: y.start as u32,
+            y_k: y.k as u32,
+            y_c: y.c as u32,
+            x_start: x.start as u32,
+            x_k: x.k as u32,
+            x_c: x.c as u32,
+            h: y.len as u32,
+            w: x.len as u32,
+            row: x.len as u32,
+            k_high: self.k_digits[0] as u32,
+            k_low: self.k_digits[1] as u32,
+            c_high: self.c_digits[0] as u32,
+            c_low: self.c_digits[1] as u32,
+            k_all_inverse: 1.0 / (self.k_digits[0] * self.k_digits[1]) as f32,
+            k_low_inverse: 1.0 / self.k_digits[1] as f32,
+        }
+    }
+}
+
+impl Product {
+    fn scatter(&self) -> Scatter {
+        Scatter {
+            offset: self.y.offset as u32,
+            step_z: self.y.step_z as u32,
+            step_row: self.y.step_row as u32,
+            steps: self.y.steps.map(|s| s as u32),
+            c_high: self.b.c_digits[0] as u32,
+            c_low: self.b.c_digits[1] as u32,
+        }
+    }
+}
+
+/// Multiplications of all products together.
+pub fn work(products: &[Product]) -> usize {
+    products.iter().map(|p| p.m * p.n * p.k * p.depth).sum()
+}
+
+/// Whether the tiled kernels can count this far.
+pub fn fits(products: &[Product]) -> bool {
+    products.iter().all(|p| p.k < K_LIMIT)
+}
+
+/// Computes products of the same two operands that together write each of y's `len` elements once.
+///
+/// # Panics
+/// If the variant is the naive one, which each op has for itself.
+pub fn run(
+    gpu: &Gpu,
+    variant: Variant,
+    products: &[Product],
+    [a, b, y]: [&GpuBuffer; 3],
+    len: usize,
+    label: &str,
+) -> Result<()> {
+    let call = Call { gpu, a, b, label };
+    match variant {
+        Variant::Naive => panic!("{label}: the naive kernel is the op's own"),
+        Variant::Tile { quads, fill } => call.tiles(quads, fill, products, y, len),
+        Variant::Panel { rows, columns } => {
+            products.iter().try_for_each(|p| call.panels("gemm_panel", [rows, columns], p, y))
+        }
+        Variant::Shuffle { rows, columns } => {
+            products.iter().try_for_each(|p| call.panels("gemm_shuffle", [rows, columns], p, y))
+        }
+    }
+}
+
+struct Call<'a> {
+    gpu: &'a Gpu,
+    a: &'a GpuBuffer,
+    b: &'a GpuBuffer,
+    label: &'a str,
+}
+
+impl Call<'_> {
+    fn run(
+        &self,
+        kernel: Kernel,
+        reads: &[&GpuBuffer],
+        y: &GpuBuffer,
+        params: &[u8],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        self.gpu.run(&KernelCall { kernel, reads, writes: &[y], params, workgroups, label: self.label })
+    }
+
+    /// The `tile` kernel. Where the tiles are too few to fill a device, k is split too, into partial sums that are then
+    /// added in order.
+    fn tiles(&self, quads: u32, fill: usize, products: &[Product], y: &GpuBuffer, len: usize) -> Result<()> {
+        let side = 32 * quads as usize;
+        let tiles = |p: &Product| p.m.div_ceil(side) * p.n.div_ceil(side) * p.depth;
+        let k = products.iter().map(|p| p.k).max().unwrap_or(0);
+        let wanted = fill / products.iter().map(tiles).sum::<usize>().max(1);
+        // Not so many that the partial sums outweigh the operands or exceed a buffer.
+        let room = self.gpu.max_buffer_bytes() as usize / (len * 4).max(1);
+        let splits = wanted.min(k / 256).min(room).clamp(1, 64);
+        let partials = if splits > 1 { Some(self.gpu.alloc((splits * len * 4) as u64)?) } else { None };
+        for p in products {
+            let params = TileParams {
+                a: p.a.gather(),
+                b: p.b.gather(),
+                y: p.scatter(),
+                m: p.m as u32,
+                n: p.n as u32,
+                k: p.k as u32,
+                run: p.k.div_ceil(splits).next_multiple_of(8) as u32,
+                splits: splits as u32,
+                step_split: len as u32,
+                row_tiles: p.m.div_ceil(side) as u32,
+                column_tiles: p.n.div_ceil(side) as u32,
+                depth: p.depth as u32,
+            };
+            self.run(
+                Kernel::new("gemm", "tile").constant("QUADS", quads.into()),
+                &[self.a, self.b],
+                partials.as_ref().unwrap_or(y),
+                bytes_of(&params),
+                grid((tiles(p) * splits) as u64, 1),
+            )?;
+        }
+        match partials {
+            None => Ok(()),
+            Some(partials) => self.run(
+                Kernel::new("gemm", "combine"),
+                &[&partials],
+                y,
+                bytes_of(&[len as u32, splits as u32]),
+                grid(len as u64, 64),
+            ),
+        }
+    }
+
+    /// A panel kernel: packs a part of a and of b into panels, multiplies these, and goes on to the next part. Later
+    /// parts of k add to y, in order.
+    fn panels(&self, shader: &'static str, [rows, columns]: [u32; 2], p: &Product, y: &GpuBuffer) -> Result<()> {
+        let (height, width) = (4 * rows as usize, 32 * columns as usize);
+        let (row_blocks, column_blocks) = (p.m.div_ceil(height), p.n.div_ceil(width));
+        let k_most = (PANEL_ROWS_K / (row_blocks * height).max(1)).clamp(8, PANEL_K);
+        let k_parts = p.k.div_ceil(k_most).max(1);
+        let k_part = p.k.div_ceil(k_parts).next_multiple_of(8);
+        let z_part = (PANEL_BYTES / (row_blocks * height * k_part * 4).max(1)).min(MOST_GROUPS / row_blocks.max(1));
+        let z_part = z_part.clamp(1, p.depth.max(1));
+        let blocks =
+            (PANEL_BYTES / (width * k_part * 4 * z_part).max(1)).min(MOST_GROUPS / (row_blocks * z_part).max(1));
+        let blocks = blocks.clamp(1, column_blocks.max(1));
+        let kernel = Kernel::new(shader, if shader == "gemm_panel" { "plain" } else { "shuffle" })
+            .constant("ROWS", rows.into())
+            .constant("COLUMNS", columns.into());
+        for z in (0..p.depth).step_by(z_part) {
+            let depth = z_part.min(p.depth - z);
+            for part in 0..k_parts {
+                let k = [part * k_part, p.k.min((part + 1) * k_part).max(part * k_part)];
+                let a = self.pack(self.a, &p.a, p.m, [z, depth], k, [0, row_blocks], height)?;
+                for first in (0..column_blocks).step_by(blocks) {
+                    let count = blocks.min(column_blocks - first);
+                    let b = self.pack(self.b, &p.b, p.n, [z, depth], k, [first, count], width)?;
+                    let params = PanelParams {
+                        y: p.scatter(),
+                        m: p.m as u32,
+                        n: p.n as u32,
+                        k: (k[1] - k[0]).next_multiple_of(8) as u32,
+                        z_start: z as u32,
+                        c_start: (first * width) as u32,
+                        row_blocks: row_blocks as u32,
+                        column_blocks: count as u32,
+                        accumulate: u32::from(part > 0),
+                    };
+                    let groups = (row_blocks * count * depth) as u32;
+                    let call = KernelCall {
+                        kernel: kernel.clone(),
+                        reads: &[],
+                        writes: &[y],
+                        params: bytes_of(&params),
+                        workgroups: [groups, 1, 1],
+                        label: self.label,
+                    };
+                    self.gpu.run_with(&call, Textures { reads: &[&a, &b], write: None })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Panels of `width` columns from panel `first` on, for these k of `depth` matrices from z on.
+    #[allow(clippy::too_many_arguments)]
+    fn pack(
+        &self,
+        from: &GpuBuffer,
+        operand: &Operand,
+        columns: usize,
+        [z, depth]: [usize; 2],
+        [k_start, k_end]: [usize; 2],
+        [first, blocks]: [usize; 2],
+        width: usize,
+    ) -> Result<GpuTexture> {
+        let k_padded = (k_end - k_start).next_multiple_of(8);
+        let quads = width / 4;
+        let panels = self.gpu.alloc_texels((depth * blocks * k_padded * quads) as u64)?;
+        let run = 32.min(k_padded.max(1));
+        let runs = k_padded.div_ceil(run);
+        let params = PackParams {
+            g: operand.gather(),
+            z_start: z as u32,
+            depth: depth as u32,
+            k_start: k_start as u32,
+            k_count: k_end as u32,
+            k_padded: k_padded as u32,
+            c_start: (first * width) as u32,
+            c_count: columns as u32,
+            blocks: blocks as u32,
+            quads: quads as u32,
+            run: run as u32,
+            runs: runs as u32,
+        };
+        let call = KernelCall {
+            kernel: Kernel::new("gemm_pack", "pack"),
+            reads: &[from],
+            writes: &[],
+            params: bytes_of(&params),
+            workgroups: grid((depth * blocks * runs * quads) as u64, 64),
+            label: self.label,
+        };
+        self.gpu.run_with(&call, Textures { reads: &[], write: Some(&panels) })?;
+        Ok(panels)
+    }
+}

@@ -1,0 +1,75 @@
+//! Which kernel variant an adapter gets for a problem: the table of measured choices (docs/shaders.md has the figures).
+
+use super::{AdapterKind, Gpu};
+
+/// A way to compute a matrix product or convolution. Numbers are the constants of the shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// One invocation an output element.
+    Naive,
+    /// Workgroup memory; 4·quads outputs a side each invocation, and k split until there are `fill` workgroups.
+    Tile {
+        /// 1 or 2.
+        quads: u32,
+        /// Workgroups that fill the device.
+        fill: usize,
+    },
+    /// Packed panels and registers; 4·rows × 4·columns outputs each invocation.
+    Panel {
+        /// Rows of a tile, in fours.
+        rows: u32,
+        /// Columns of a tile, in fours.
+        columns: u32,
+    },
+    /// The same, with operand a handed round in subgroups of 8.
+    Shuffle {
+        /// Rows of a tile, in fours.
+        rows: u32,
+        /// Columns of a tile, in fours.
+        columns: u32,
+    },
+}
+
+/// Multiplications below which a naive kernel is as fast: what the dispatches of the others cost.
+const SMALL: usize = 1 << 15;
+
+/// The variant for products of `rows` rows each, with `work` multiplications in all.
+pub fn choose(gpu: &Gpu, rows: usize, work: usize) -> Variant {
+    if let Some(forced) = gpu.forced_variant() {
+        return forced;
+    }
+    if work < SMALL {
+        return Variant::Naive;
+    }
+    if gpu.report().kind != AdapterKind::Software {
+        // Large tiles need many outputs to fill a device.
+        let quads = if work >= 1 << 28 { 2 } else { 1 };
+        return Variant::Tile { quads, fill: 256 };
+    }
+    if rows < 2 {
+        return Variant::Naive;
+    }
+    let rows = rows.div_ceil(4).min(4) as u32;
+    let rows = if rows == 3 { 4 } else { rows };
+    if gpu.has_subgroups_of(8) {
+        Variant::Shuffle { rows, columns: 1 }
+    } else {
+        Variant::Panel { rows: rows.min(2), columns: 2 }
+    }
+}
+
+/// Every variant that this device can run, for tests and benchmarks.
+pub fn variants(gpu: &Gpu) -> Vec<Variant> {
+    let mut all = vec![
+        Variant::Naive,
+        Variant::Tile { quads: 1, fill: 1 },
+        Variant::Tile { quads: 1, fill: 256 },
+        Variant::Tile { quads: 2, fill: 64 },
+        Variant::Panel { rows: 1, columns: 1 },
+        Variant::Panel { rows: 2, columns: 2 },
+    ];
+    if gpu.has_subgroups_of(8) {
+        all.extend([1, 2, 4].map(|rows| Variant::Shuffle { rows, columns: 1 }));
+    }
+    all
+}
