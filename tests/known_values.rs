@@ -1,8 +1,11 @@
 //! Resampling, pooling and layout against values known from elsewhere: small examples that a hand can check.
 
 use crate::devices;
+use toile::autograd::grad;
+use toile::ops::losses::smooth_l1;
+use toile::ops::reduce_more::Variance;
 use toile::ops::resample::{Antialias, Coordinates, Nearest, Resize};
-use toile::ops::{PadMode, Pool2d};
+use toile::ops::{Indices, PadMode, Pool2d};
 use toile::{Device, Tensor};
 
 /// 1, 2, 3 … as an image of one channel.
@@ -100,6 +103,52 @@ fn layout() {
     hold("tile", |d| row(d).tile(&[2]), &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
     hold("repeat_each", |d| row(d).repeat_each(0, 2), &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
     hold("stack", |d| Tensor::stack(&[&row(d), &(row(d) * 2.0)], 1), &[1.0, 2.0, 2.0, 4.0, 3.0, 6.0]);
+}
+
+/// d Σ f(x) / dx at x.
+fn slope(f: fn(&Tensor) -> Tensor, x: &'static [f32]) -> impl Fn(&Device) -> Tensor {
+    move |d| {
+        let x = Tensor::new(d, [x.len()], x);
+        grad(&f(&x).sum(), [&x])[0].clone()
+    }
+}
+
+#[test]
+fn conventions_at_kinks_and_ties() {
+    const KINK: &[f32] = &[-1.0, 0.0, 1.0];
+    hold("relu", slope(Tensor::relu, KINK), &[0.0, 0.0, 1.0]);
+    hold("leaky_relu", slope(|x| x.leaky_relu(0.25), KINK), &[0.25, 0.25, 1.0]);
+    hold("abs", slope(Tensor::abs, KINK), &[-1.0, 0.0, 1.0]);
+    hold("elu", slope(|x| x.elu(0.5), KINK), &[0.5 * (-1.0f64).exp(), 0.5, 1.0]);
+    hold("clamp", slope(|x| x.clamp(-1.0, 0.0), KINK), &[1.0, 1.0, 0.0]);
+    hold("max", slope(|x| x.maximum(&x.detach().clamp(0.0, 0.0)), KINK), &[0.0, 0.5, 1.0]);
+    hold("min", slope(|x| x.minimum(&x.detach().clamp(0.0, 0.0)), KINK), &[1.0, 0.5, 0.0]);
+    hold("max_axes", slope(|x| x.max_axes(&[0]), &[2.0, 1.0, 2.0]), &[0.5, 0.0, 0.5]);
+    hold("norm_axes", slope(|x| x.norm_axes(&[0]), &[0.0, 0.0]), &[0.0, 0.0]);
+    hold("prod_axes", slope(|x| x.prod_axes(&[0]), &[2.0, 0.0, 3.0]), &[0.0, 6.0, 0.0]);
+    let first = |x: &Tensor| x.reshape([1, 1, 1, 3]).max_pool2d(Pool2d { kernel: [1, 3], ..Pool2d::new(1) }).unwrap();
+    hold("max_pool2d", slope(first, &[2.0, 1.0, 2.0]), &[1.0, 0.0, 0.0]);
+    hold("smooth_l1", slope(|x| smooth_l1(x, &(x.detach() * 0.0), 1.0) * 3.0, &[-2.0, 0.5, 1.0]), &[-1.0, 0.5, 1.0]);
+    // (p − t)/max(p·(1 − p), 1e-12) with targets 1.
+    hold("bce", slope(|x| x.bce(&(x.detach() * 0.0 + 1.0)), &[0.0, 1.0, 0.5]), &[-1e12, 0.0, -2.0]);
+}
+
+#[test]
+fn values_of_small_reductions() {
+    let x = |d: &Device| Tensor::new(d, [2, 3], &[1.0, 2.0, 4.0, -1.0, 0.0, 1.0]);
+    hold("sample variance", |d| x(d).var_axes(&[1], Variance::Sample), &[7.0 / 3.0, 1.0]);
+    hold("variance", |d| x(d).var_axes(&[1], Variance::Population), &[14.0 / 9.0, 2.0 / 3.0]);
+    hold("prod_axes", |d| x(d).prod_axes(&[1]), &[8.0, 0.0]);
+    hold("norm1_axes", |d| x(d).norm1_axes(&[1]), &[7.0, 2.0]);
+    hold("gram", |d| x(d).reshape([1, 2, 3]).gram(), &[21.0, 3.0, 3.0, 2.0]);
+    hold("logsumexp", |d| x(d).logsumexp(&[1]), &[4.169846, 1.407606]);
+    hold("pixel losses", |d| smooth_l1(&x(d), &(x(d) * 0.0), 2.0).reshape([1]), &[(0.25 + 1.0 + 3.0 + 0.5) / 6.0]);
+    let labels = |d: &Device| Indices::new(d, [2], vec![2, 0]);
+    hold("cross_entropy", |d| x(d).cross_entropy(&labels(d)).unwrap(), &[0.169846, 2.407606]);
+    for d in [Some(Device::Reference), Some(Device::Cpu), devices::gpu()].into_iter().flatten() {
+        assert_eq!(x(&d).argmax(1).unwrap().to_vec().unwrap(), [2, 2]);
+        assert_eq!(x(&d).argmin(0).unwrap().to_vec().unwrap(), [1, 1, 1]);
+    }
 }
 
 #[test]

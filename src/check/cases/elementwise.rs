@@ -2,7 +2,7 @@
 
 use super::{Case, Range, Tolerance::*, normal};
 use crate::autograd::differentiable_grad_all;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, recording};
 
 type F = fn(&Tensor) -> Tensor;
 
@@ -15,7 +15,8 @@ fn edge(name: &str, f: F, values: &[f32]) -> Case {
 fn slopes(name: &str, inputs: &[&[f32]], f: fn(&[Tensor]) -> Tensor) -> Case {
     let inputs = inputs.iter().map(|values| ([values.len()].into(), Range::Exactly(values.to_vec()))).collect();
     Case::new(name, inputs, move |x| {
-        let d = differentiable_grad_all(&f(x).sum(), &x.iter().collect::<Vec<_>>());
+        let y = recording(|| f(x).sum());
+        let d = differentiable_grad_all(&y, &x.iter().collect::<Vec<_>>());
         Tensor::concat(&d.iter().collect::<Vec<_>>(), 0)
     })
     .within(Exact)
