@@ -7,6 +7,7 @@ mod gan;
 mod golden;
 mod gradients;
 mod kernels;
+mod known_values;
 mod layering;
 mod ops;
 mod random;

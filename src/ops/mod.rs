@@ -27,6 +27,7 @@ pub mod select;
 pub mod softmax;
 pub mod spectral_norm;
 pub mod unary;
+pub mod unrolled;
 
 pub use axis_map::AxisMap;
 pub use conv2d::Conv2d;

@@ -18,6 +18,17 @@ pub enum Coordinates {
     Asymmetric,
 }
 
+/// Whether shrinking averages over what a result's pixel covers, and what then counts outside the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Antialias {
+    /// No averaging: two neighbours, however small the result is.
+    Off,
+    /// Only elements inside, their weights scaled to sum 1 (PyTorch, Pillow; ONNX with `exclude_outside`).
+    Inside,
+    /// The border's elements again (ONNX).
+    Edge,
+}
+
 /// Which input place nearest-neighbour takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Nearest {
@@ -43,8 +54,9 @@ impl Coordinates {
             }
             Coordinates::TorchHalfPixel if out <= 1.0 => 0.0,
             Coordinates::TorchHalfPixel => half_pixel,
-            Coordinates::AlignCorners if out <= 1.0 => 0.0,
-            Coordinates::AlignCorners => o * (len - 1.0) / (out - 1.0),
+            // With a fractional scale it is that which says where the last corner would be.
+            Coordinates::AlignCorners if scale * len == 1.0 => 0.0,
+            Coordinates::AlignCorners => o * (len - 1.0) / (scale * len - 1.0),
             Coordinates::Asymmetric => o / scale,
         }
     }
@@ -62,12 +74,17 @@ pub struct Resize {
 }
 
 impl Resize {
+    /// Where output place o lies; a place that is a whole number in exact arithmetic may miss it by rounding, and is
+    /// put there.
+    fn place(self, o: usize, len: usize) -> f64 {
+        let place = self.coordinates.place(o, len, self.out, self.scale);
+        if (place - place.round()).abs() < 1e-9 { place.round() } else { place }
+    }
+
     fn nearest(self, len: usize, rule: Nearest) -> AxisMap {
         AxisMap::cached(("nearest", self.out, self.scale.to_bits(), self.coordinates, len, rule), || {
             let pick = |o: usize| {
-                let place = self.coordinates.place(o, len, self.out, self.scale);
-                // A place that is a whole number in exact arithmetic may miss it by rounding.
-                let place = if (place - place.round()).abs() < 1e-9 { place.round() } else { place };
+                let place = self.place(o, len);
                 let nearest = match rule {
                     Nearest::Floor => place.floor(),
                     Nearest::Ceil => place.ceil(),
@@ -80,20 +97,26 @@ impl Resize {
         })
     }
 
-    /// Triangular weights: between the two neighbours, or with `antialias` over 2 / scale elements when shrinking
-    /// (normalised over those inside). Without antialias, places outside take the border's value.
-    fn linear(self, len: usize, antialias: bool) -> AxisMap {
+    /// Triangular weights: between the two neighbours, or with `antialias` over 2 / scale elements when shrinking.
+    /// Without antialias, places outside take the border's value.
+    fn linear(self, len: usize, antialias: Antialias) -> AxisMap {
         AxisMap::cached(("linear", self.out, self.scale.to_bits(), self.coordinates, len, antialias), || {
             let last = len as f64 - 1.0;
             let row = |o: usize| {
-                let place = self.coordinates.place(o, len, self.out, self.scale);
-                if antialias && self.scale < 1.0 {
+                let place = self.place(o, len);
+                if antialias != Antialias::Off && self.scale < 1.0 {
                     let radius = 1.0 / self.scale;
-                    let reach =
-                        (place - radius).ceil().max(0.0) as usize..=(place + radius).floor().clamp(0.0, last) as usize;
-                    let weight = |i: usize| (1.0 - (i as f64 - place).abs() * self.scale).max(0.0);
-                    let total: f64 = reach.clone().map(weight).sum();
-                    return reach.map(|i| (i, weight(i) / total)).filter(|&(_, w)| w > 0.0).collect();
+                    let reach = (place - radius).ceil() as isize..=(place + radius).floor() as isize;
+                    let mut weights = vec![0.0; len];
+                    for i in reach {
+                        let weight = (1.0 - (i as f64 - place).abs() * self.scale).max(0.0);
+                        if antialias == Antialias::Edge || (i >= 0 && i < len as isize) {
+                            weights[i.clamp(0, len as isize - 1) as usize] += weight;
+                        }
+                    }
+                    let total: f64 = weights.iter().sum();
+                    let weights = weights.into_iter().map(|w| w / total);
+                    return weights.enumerate().filter(|&(_, w)| w > 0.0).collect();
                 }
                 let place = place.clamp(0.0, last);
                 let (low, part) = (place.floor() as usize, place - place.floor());
@@ -121,7 +144,7 @@ impl Tensor {
     /// Images of `size` [h, w] by bilinear interpolation. With `antialias`, shrinking averages over what a result's
     /// pixel covers.
     #[track_caller]
-    pub fn resize_bilinear(&self, size: [usize; 2], coordinates: Coordinates, antialias: bool) -> Tensor {
+    pub fn resize_bilinear(&self, size: [usize; 2], coordinates: Coordinates, antialias: Antialias) -> Tensor {
         self.each_axis(size, coordinates, |axis, len| axis.linear(len, antialias))
     }
 
@@ -133,7 +156,7 @@ impl Tensor {
 
     /// One axis by linear interpolation, with a scale of its own.
     #[track_caller]
-    pub fn resize_axis_linear(&self, axis: usize, resize: Resize, antialias: bool) -> Tensor {
+    pub fn resize_axis_linear(&self, axis: usize, resize: Resize, antialias: Antialias) -> Tensor {
         self.map_axis(axis, &resize.linear(self.dim(axis), antialias))
     }
 
@@ -146,7 +169,7 @@ impl Tensor {
     /// `scale` times as large by bilinear interpolation.
     #[track_caller]
     pub fn upsample_bilinear(&self, scale: usize, coordinates: Coordinates) -> Tensor {
-        self.resize_bilinear([self.dim(2) * scale, self.dim(3) * scale], coordinates, false)
+        self.resize_bilinear([self.dim(2) * scale, self.dim(3) * scale], coordinates, Antialias::Off)
     }
 
     #[track_caller]

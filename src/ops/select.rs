@@ -56,7 +56,7 @@ impl Op for Select {
     }
 
     fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
-        let zero = || Tensor::zeros(dy.device(), dy.shape());
+        let zero = || Tensor::scalar(dy.device(), 0.0).expand(dy.shape());
         vec![
             None,
             needs[1].then(|| apply(Select, &[&x[0], dy, &zero()])),

@@ -1,4 +1,6 @@
-//! Optimisers: Adam over a network's parameters, and the other rules as functions of plain tensors.
+//! Optimisers: rules that replace parameters by better ones.
+//!
+//! [`Adam`] holds a network's parameters; the others are functions of plain tensors that give new ones.
 
 pub mod adam;
 pub mod adamw;
@@ -7,6 +9,5 @@ pub mod ema;
 pub mod rmsprop;
 pub mod schedules;
 pub mod sgd;
-pub mod unrolled;
 
 pub use adam::{Adam, AdamConfig, AdamConvention};

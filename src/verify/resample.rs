@@ -1,7 +1,7 @@
 //! Resizing, pooling and padding.
 
 use super::run::{Function, Inputs, Outputs, Refusal};
-use crate::ops::resample::{Coordinates, Nearest, Resize};
+use crate::ops::resample::{Antialias, Coordinates, Nearest, Resize};
 use crate::ops::{PadMode, Pool2d};
 use crate::tensor::Tensor;
 
@@ -45,7 +45,7 @@ fn resize(i: &Inputs) -> Result<Outputs, Refusal> {
         if nearest {
             x.resize_axis_nearest(d + 2, resize, Nearest::Floor)
         } else {
-            x.resize_axis_linear(d + 2, resize, antialias)
+            x.resize_axis_linear(d + 2, resize, if antialias { Antialias::Inside } else { Antialias::Off })
         }
     });
     Ok(Outputs::one("y", y))

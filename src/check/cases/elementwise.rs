@@ -2,7 +2,7 @@
 
 use super::{Case, Range, Tolerance::*, normal};
 use crate::autograd::differentiable_grad_all;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, recording};
 
 type F = fn(&Tensor) -> Tensor;
 
@@ -15,7 +15,8 @@ fn edge(name: &str, f: F, values: &[f32]) -> Case {
 fn slopes(name: &str, inputs: &[&[f32]], f: fn(&[Tensor]) -> Tensor) -> Case {
     let inputs = inputs.iter().map(|values| ([values.len()].into(), Range::Exactly(values.to_vec()))).collect();
     Case::new(name, inputs, move |x| {
-        let d = differentiable_grad_all(&f(x).sum(), &x.iter().collect::<Vec<_>>());
+        let y = recording(|| f(x).sum());
+        let d = differentiable_grad_all(&y, &x.iter().collect::<Vec<_>>());
         Tensor::concat(&d.iter().collect::<Vec<_>>(), 0)
     })
     .within(Exact)
@@ -50,7 +51,7 @@ pub(super) fn rows() -> Vec<Case> {
         edge("gelu: edges", Tensor::gelu, &numbers),
         edge("log_sigmoid: edges", Tensor::log_sigmoid, &[&numbers[..], &[-inf]].concat()),
         edge("expm1: edges", |x| x.expm1() * 1e-30, &[0.0, 1e-20, -1e-20, 0.3, -0.4, -1e4, inf, -inf, f32::NAN]),
-        slopes("elu: derivative alpha at 0", &[&[-0.0, 0.0, 1.0]], |x| x[0].elu(0.5)),
+        slopes("elu_slope: alpha at 0", &[&[-0.0, 0.0, 1.0]], |x| x[0].elu(0.5)),
     ]);
     table.extend(binary());
     table
@@ -85,8 +86,8 @@ fn binary() -> Vec<Case> {
         );
     }
     table.extend([
-        slopes("max: half each at a tie", &[&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]], |x| x[0].maximum(&x[1])),
-        slopes("min: half each at a tie", &[&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]], |x| x[0].minimum(&x[1])),
+        slopes("share: half each at a tie, max", &[&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]], |x| x[0].maximum(&x[1])),
+        slopes("share: half each at a tie, min", &[&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]], |x| x[0].minimum(&x[1])),
         Case::new(
             "bce",
             vec![([5, 7].into(), Range::Between(0.05, 0.95)), ([5, 7].into(), Range::Between(0.0, 1.0))],

@@ -1,10 +1,11 @@
 //! Case rows: resizing, pooling, blurs, normalisation layers.
 
 use super::{Case, Range, Tolerance::*, normal};
+use crate::autograd::differentiable_grad;
 use crate::ops::reduce_more::Variance;
-use crate::ops::resample::{Coordinates, Nearest};
+use crate::ops::resample::{Antialias, Coordinates, Nearest};
 use crate::ops::{Indices, PadMode, Pool2d};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, recording};
 
 type F = fn(&Tensor) -> Tensor;
 
@@ -25,19 +26,26 @@ pub(super) fn rows() -> Vec<Case> {
             x.resize_nearest_with([3, 9], Coordinates::AlignCorners, Nearest::Ceil)
         })
         .within(Exact),
-        row("resize_bilinear: half-pixel", &[2, 3, 5, 4], |x| x.resize_bilinear([9, 3], Coordinates::HalfPixel, false)),
+        row("resize_bilinear: half-pixel", &[2, 3, 5, 4], |x| {
+            x.resize_bilinear([9, 3], Coordinates::HalfPixel, Antialias::Off)
+        }),
         row("resize_bilinear: align corners", &[2, 3, 5, 4], |x| {
-            x.resize_bilinear([7, 9], Coordinates::AlignCorners, false)
+            x.resize_bilinear([7, 9], Coordinates::AlignCorners, Antialias::Off)
         }),
         row("resize_bilinear: asymmetric", &[1, 2, 4, 7], |x| {
-            x.resize_bilinear([6, 3], Coordinates::Asymmetric, false)
+            x.resize_bilinear([6, 3], Coordinates::Asymmetric, Antialias::Off)
         }),
         row("resize_bilinear: half-pixel symmetric", &[1, 2, 4, 7], |x| {
-            x.resize_bilinear([6, 3], Coordinates::HalfPixelSymmetric, false)
+            x.resize_bilinear([6, 3], Coordinates::HalfPixelSymmetric, Antialias::Off)
         }),
-        row("resize_bilinear: antialias", &[1, 2, 11, 9], |x| x.resize_bilinear([4, 2], Coordinates::HalfPixel, true)),
+        row("resize_bilinear: antialias", &[1, 2, 11, 9], |x| {
+            x.resize_bilinear([4, 2], Coordinates::HalfPixel, Antialias::Inside)
+        }),
+        row("resize_bilinear: antialias, edge", &[1, 2, 11, 9], |x| {
+            x.resize_bilinear([4, 2], Coordinates::HalfPixel, Antialias::Edge)
+        }),
         row("resize_bilinear: antialias, up", &[1, 2, 3, 4], |x| {
-            x.resize_bilinear([5, 4], Coordinates::HalfPixel, true)
+            x.resize_bilinear([5, 4], Coordinates::HalfPixel, Antialias::Inside)
         }),
         row("upsample_bilinear", &[2, 2, 3, 5], |x| x.upsample_bilinear(2, Coordinates::HalfPixel)),
         row("sum_pool2d", &[2, 3, 7, 6], |x| x.sum_pool2d(Pool2d::new(3).stride(2).padding(1))).within(Accumulated(9)),
@@ -63,8 +71,10 @@ pub(super) fn rows() -> Vec<Case> {
         row("blur: 3 taps", &[2, 3, 6, 5], |x| x.blur(3, 1, None)),
         row("blur: 3 taps, stride 2", &[2, 3, 7, 5], |x| x.blur(3, 2, Some(PadMode::Reflect))),
         row("blur: 4 taps, stride 2", &[2, 3, 8, 5], |x| x.blur(4, 2, Some(PadMode::Edge))),
-        row("resize_bilinear: large", &[3, 17, 33, 29], |x| x.resize_bilinear([70, 41], Coordinates::HalfPixel, false))
-            .order(0),
+        row("resize_bilinear: large", &[3, 17, 33, 29], |x| {
+            x.resize_bilinear([70, 41], Coordinates::HalfPixel, Antialias::Off)
+        })
+        .order(0),
     ];
     table.extend(max_pools());
     table.extend(norms());
@@ -73,6 +83,17 @@ pub(super) fn rows() -> Vec<Case> {
 
 fn max(x: &Tensor, pool: Pool2d) -> Tensor {
     x.max_pool2d(pool).expect("a working device")
+}
+
+/// The adjoint, with the places of one fixed image.
+fn row_of_gradients() -> Case {
+    Case::new("max_pool2d_input", vec![normal([1, 2, 3, 4])], |dy| {
+        let values: Vec<f32> = (0..84).map(|i| ((i * 37 + 11) % 84) as f32).collect();
+        let x = Tensor::new(dy[0].device(), [1, 2, 6, 7], &values);
+        let loss = recording(|| (max(&x, Pool2d::new(3).stride(2).padding(1)) * &dy[0]).sum());
+        differentiable_grad(&loss, [&x])[0].clone()
+    })
+    .within(Accumulated(4))
 }
 
 fn max_pools() -> Vec<Case> {
@@ -94,6 +115,7 @@ fn max_pools() -> Vec<Case> {
         .within(Accumulated(6)),
         pool("max_pool2d: same", [1, 2, 5, 7], |x| max(x, Pool2d::new(4).stride(3).same([5, 7], false)))
             .within(Accumulated(4)),
+        row_of_gradients(),
         pool("global_max_pool2d", [2, 3, 5, 7], Tensor::global_max_pool2d),
     ];
     let nan = f32::NAN;

@@ -2,7 +2,7 @@
 
 use super::{Case, Range, Tolerance::*, normal};
 use crate::ops::losses::*;
-use crate::optim::unrolled::UnrolledAdam;
+use crate::ops::unrolled::UnrolledAdam;
 use crate::tensor::Tensor;
 
 type Pair = fn(&Tensor, &Tensor) -> Tensor;

@@ -4,7 +4,7 @@ use super::{Case, Range, Tolerance::*, normal};
 use crate::autograd::differentiable_grad;
 use crate::ops::Indices;
 use crate::ops::reduce_more::Variance;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, recording};
 
 /// Indices as a tensor, so that a case can compare them.
 fn as_tensor(indices: crate::Result<Indices>, device: &crate::Device) -> Tensor {
@@ -38,7 +38,7 @@ pub(super) fn rows() -> Vec<Case> {
         edge("max_axes: edges", &edges, |x| x.max_axes(&[1])).within(Exact),
         edge("min_axes: edges", &edges, |x| x.min_axes(&[1])).within(Exact),
         edge("max_axes: equal ones share", &[1.0, 2.0, 2.0, 3.0, 3.0, 1.0], |x| {
-            let [dx] = differentiable_grad(&x.max_axes(&[1]).sum(), [x]);
+            let [dx] = differentiable_grad(&recording(|| x.max_axes(&[1]).sum()), [x]);
             dx
         })
         .within(Exact),
@@ -58,7 +58,7 @@ pub(super) fn rows() -> Vec<Case> {
         row("var_axes: sample", &[4, 5, 6], |x| x.var_axes(&[1], Variance::Sample)).within(Accumulated(24)),
         row("norm_axes", &[4, 5, 6], |x| x.norm_axes(&[0, 2])).within(Accumulated(24)),
         edge("norm_axes: derivative 0 at the zero vector", &[3.0, 0.0, 4.0, 0.0, 0.0, 0.0], |x| {
-            let [dx] = differentiable_grad(&x.norm_axes(&[1]).sum(), [x]);
+            let [dx] = differentiable_grad(&recording(|| x.norm_axes(&[1]).sum()), [x]);
             dx
         }),
         Case::new("norm1_axes", vec![([4, 5].into(), Range::Away(vec![0.0]))], |x| x[0].norm1_axes(&[1]))
