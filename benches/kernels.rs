@@ -1,6 +1,8 @@
 //! Times every kernel on the cpu and gpu devices, after checking its result against the cpu device.
 //!
-//! `cargo bench --bench kernels -- [--device cpu|gpu|gpu:NAME] [--json] [FILTER]`
+//! `cargo bench --bench kernels -- [--device cpu|gpu|gpu:NAME] [--chosen] [--json] [FILTER]`
+//!
+//! On a GPU, products and convolutions are timed in every variant; `--chosen` leaves it at the one that the table chooses.
 
 use std::time::Instant;
 use toile::gpu::tuning;
@@ -140,12 +142,13 @@ fn processor() -> f64 {
 }
 
 fn main() {
-    let (mut json, mut wanted, mut filter) = (false, None, String::new());
+    let (mut json, mut chosen, mut wanted, mut filter) = (false, false, None, String::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => {}
             "--json" => json = true,
+            "--chosen" => chosen = true,
             "--device" => wanted = arguments.next(),
             _ => filter = argument,
         }
@@ -166,13 +169,13 @@ fn main() {
             println!("{}", gpu.report());
         }
         for row in &rows {
-            measure(row, device, json);
+            measure(row, device, chosen, json);
         }
     }
 }
 
 /// Checks and times a row with the variant that the table chooses and, on a GPU, with all others.
-fn measure(row: &Row, device: &Device, json: bool) {
+fn measure(row: &Row, device: &Device, chosen: bool, json: bool) {
     let inputs = |device: &Device| -> Vec<Tensor> {
         let values = |i, n| Stream::new(1, Domain::Test, i).normal_vec(n);
         let each = (0..).zip(&row.inputs);
@@ -181,6 +184,7 @@ fn measure(row: &Row, device: &Device, json: bool) {
     let mut variants = vec![None];
     if let Device::Gpu(gpu) = device
         && row.tiled
+        && !chosen
     {
         variants.extend(tuning::variants(gpu).into_iter().map(Some));
     }
