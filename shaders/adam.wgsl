@@ -11,6 +11,9 @@ struct Scalars {
     eps: f32,
     step_size: f32,
     v_scale: f32,
+}
+
+struct Params {
     n: u32,
 }
 
@@ -19,11 +22,12 @@ struct Scalars {
 @group(0) @binding(2) var<storage, read_write> p: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> params: Params;
 
 @compute @workgroup_size(64)
 fn adam(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups, 64u);
-    if i * 4u < s.n {
+    if i * 4u < params.n {
         let gradient = g[i];
         let first = s.beta1 * m[i] + s.one_minus_beta1 * gradient;
         let second = s.beta2 * v[i] + s.one_minus_beta2 * gradient * gradient;

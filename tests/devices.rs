@@ -21,3 +21,8 @@ pub fn gpu() -> Option<Device> {
     });
     gpu.clone().map(Device::Gpu)
 }
+
+/// Every device: the reference, the CPU and, unless left out, the GPU.
+pub fn all() -> Vec<Device> {
+    [Device::Reference, Device::Cpu].into_iter().chain(gpu()).collect()
+}

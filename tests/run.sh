@@ -101,6 +101,9 @@ else
     say "Vulkan drivers:" ${found:-none}
 fi
 
+# Mesa's device-selection layer prints an error for every device that is opened on a machine without a display.
+export NODEVICE_SELECT=1
+
 # Build apart from the run, so that its time is seen and cargo test has the last word.
 case " $* " in
 *" --doc "* | *" --help "* | *" -h "*) ;;

@@ -10,6 +10,7 @@ mod fit;
 mod folder;
 pub mod garments;
 mod idx;
+mod inspect;
 mod loader;
 mod open;
 
@@ -19,6 +20,7 @@ pub use fingerprint::Fingerprint;
 pub use fit::{Fit, Fitting};
 pub use folder::{ImageFolder, image_files, read_image};
 pub use idx::{FASHION_MNIST_FOLDER, Idx, IdxImages, Replicated, read_idx};
+pub use inspect::{Inspection, inspect};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use open::{CACHE_BYTES, DataSpec, open};
 

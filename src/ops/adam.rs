@@ -3,7 +3,7 @@
 use crate::cpu::CpuBuffer;
 use crate::cpu::parallel::PIECE;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
+use crate::gpu::{GpuBuffer, Kernel, KernelCall, grid};
 use crate::tensor::{Device, Storage, Tensor, no_grad};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -25,6 +25,35 @@ pub struct AdamStep {
     pub v_scale: f64,
 }
 
+/// A step ready for a device: on a GPU its numbers are uploaded once for all parameters.
+pub struct PreparedStep {
+    step: AdamStep,
+    scalars: Option<GpuBuffer>,
+}
+
+impl AdamStep {
+    /// Makes the step ready for parameters on `device`.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn prepare(self, device: &Device) -> Result<PreparedStep> {
+        let scalars = Scalars {
+            beta1: self.beta1 as f32,
+            one_minus_beta1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            one_minus_beta2: (1.0 - self.beta2) as f32,
+            eps: self.eps as f32,
+            step_size: self.step_size as f32,
+            v_scale: self.v_scale as f32,
+        };
+        let scalars = match device {
+            Device::Gpu(gpu) => Some(gpu.upload(bytemuck::bytes_of(&scalars))?),
+            _ => None,
+        };
+        Ok(PreparedStep { step: self, scalars })
+    }
+}
+
 /// The defining equations for one element.
 macro_rules! update {
     ($real:ty, $s:expr, $p:expr, $g:expr, $m:expr, $v:expr) => {{
@@ -40,9 +69,10 @@ macro_rules! update {
 ///
 /// # Errors
 /// What went wrong on the device, here or while `g` was computed.
-pub fn adam_update(s: &AdamStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) -> Result<[Tensor; 3]> {
+pub fn adam_update(prepared: &PreparedStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) -> Result<[Tensor; 3]> {
     let (device, shape) = (p.device().clone(), p.shape().clone());
     assert!(g.shape() == &shape && m.shape() == &shape && v.shape() == &shape, "adam: shapes differ");
+    let s = &prepared.step;
     let mut p = owned(p);
     let mut m = owned(m);
     let mut v = owned(v);
@@ -65,7 +95,18 @@ pub fn adam_update(s: &AdamStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) ->
         }
         (Device::Gpu(gpu), Storage::Gpu(p), Storage::Gpu(g), Storage::Gpu(m), Storage::Gpu(v)) => {
             if !shape.is_empty() {
-                launch(gpu, s, shape.len(), p, g, m, v)?;
+                let Some(scalars) = &prepared.scalars else {
+                    return Err(Error::Gpu("adam: the step was prepared for another device".into()));
+                };
+                let n = shape.len() as u32;
+                gpu.run(&KernelCall {
+                    kernel: Kernel::new("adam", "adam"),
+                    reads: &[g, scalars],
+                    writes: &[p, m, v],
+                    params: bytemuck::bytes_of(&n),
+                    workgroups: grid(shape.len().div_ceil(4) as u64, 64),
+                    label: "adam",
+                })?;
             }
         }
         _ => {
@@ -90,28 +131,6 @@ struct Scalars {
     eps: f32,
     step_size: f32,
     v_scale: f32,
-    n: u32,
-}
-
-fn launch(gpu: &Gpu, s: &AdamStep, n: usize, p: &GpuBuffer, g: &GpuBuffer, m: &GpuBuffer, v: &GpuBuffer) -> Result<()> {
-    let scalars = gpu.upload(bytemuck::bytes_of(&Scalars {
-        beta1: s.beta1 as f32,
-        one_minus_beta1: (1.0 - s.beta1) as f32,
-        beta2: s.beta2 as f32,
-        one_minus_beta2: (1.0 - s.beta2) as f32,
-        eps: s.eps as f32,
-        step_size: s.step_size as f32,
-        v_scale: s.v_scale as f32,
-        n: n as u32,
-    }))?;
-    gpu.run(&KernelCall {
-        kernel: Kernel::new("adam", "adam"),
-        reads: &[g, &scalars],
-        writes: &[p, m, v],
-        params: &[],
-        workgroups: grid(n.div_ceil(4) as u64, 64),
-        label: "adam",
-    })
 }
 
 /// The storage of `t` with nothing else holding it; a copy if something does.

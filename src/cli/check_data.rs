@@ -1,0 +1,107 @@
+//! `toile check-data`: what a data set holds and what is wrong with it.
+
+use super::print_line;
+use crate::data::{DataSpec, Fit, inspect, open};
+use crate::error::{Error, Result};
+use crate::report::{image_grid, save_png};
+use std::path::PathBuf;
+
+/// Reads every image of a data set: counts, sizes, kinds, duplicates, unreadable files. With --sheet it also draws
+/// the first images as training would see them. Exit code 1 if a file cannot be read.
+///
+/// Examples:
+///
+///   toile check-data photos
+///   toile check-data garments --size 128 --sheet chart.png
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// garments, fashion-mnist, an IDX file, or a folder of images.
+    source: String,
+    /// Height and width of the pictures on the sheet, in pixels.
+    #[arg(long, default_value_t = 64, value_name = "PIXELS")]
+    size: usize,
+    /// How pictures of another aspect are fitted: crop or pad.
+    #[arg(long, value_parser = ["crop", "pad"], default_value = "crop")]
+    fit: String,
+    /// Garments to draw [default: 20000].
+    #[arg(long, value_name = "N")]
+    garments: Option<usize>,
+    /// Of the garments.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Draws the first images into this PNG.
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Images on the sheet, and in a row of it.
+    #[arg(long, default_values_t = [64, 8], num_args = 2, value_names = ["N", "COLUMNS"])]
+    grid: Vec<usize>,
+    /// Replaces a sheet that exists.
+    #[arg(long)]
+    force: bool,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    if args.size == 0 || args.grid.contains(&0) {
+        return Err(Error::Usage("--size and --grid take numbers from 1".into()));
+    }
+    let spec = DataSpec {
+        source: args.source.clone(),
+        size: [args.size; 2],
+        fit: if args.fit == "pad" { Fit::Pad } else { Fit::Crop },
+        count: args.garments,
+        seed: args.seed,
+        ..DataSpec::default()
+    };
+    let source = open(&spec)?;
+    let found = inspect(&spec)?;
+    if args.json {
+        let sizes: Vec<_> =
+            found.sizes.iter().map(|(size, n)| serde_json::json!({ "size": size, "images": n })).collect();
+        let unreadable: Vec<_> =
+            found.unreadable.iter().map(|(path, why)| serde_json::json!({ "file": path, "reason": why })).collect();
+        let line = serde_json::json!({
+            "images": found.images, "sizes": sizes, "kinds": found.kinds,
+            "duplicates": found.duplicates, "unreadable": unreadable,
+        });
+        print_line(&line.to_string())?;
+    } else {
+        print_line(&source.describe())?;
+        print_line(&format!("{} images can be read, {} cannot", found.images, found.unreadable.len()))?;
+        for (kind, n) in &found.kinds {
+            print_line(&format!("  {n} {kind}"))?;
+        }
+        for ([w, h], n) in found.sizes.iter().take(10) {
+            print_line(&format!("  {n} of {w}x{h}"))?;
+        }
+        if found.sizes.len() > 10 {
+            print_line(&format!("  and {} other sizes", found.sizes.len() - 10))?;
+        }
+        for group in found.duplicates.iter().take(20) {
+            print_line(&format!("  the same pixels: {}", group.join(", ")))?;
+        }
+        if found.duplicates.len() > 20 {
+            print_line(&format!("  and {} other groups with the same pixels", found.duplicates.len() - 20))?;
+        }
+        for (_, why) in &found.unreadable {
+            print_line(&format!("  unreadable: {why}"))?;
+        }
+    }
+    if let Some(path) = &args.sheet {
+        let [c, h, w] = source.shape();
+        let count = args.grid[0].min(source.len());
+        let mut images = vec![0.0; count * c * h * w];
+        for (i, image) in images.chunks_mut(c * h * w).enumerate() {
+            source.load(i, image)?;
+        }
+        let sheet = image_grid(&images, count, c, h, w, args.grid[1].min(count), 1, 2);
+        save_png(path, &sheet, &[("data".into(), source.describe())], args.force)?;
+        if !args.json {
+            print_line(&format!("sheet: {}", path.display()))?;
+        }
+    }
+    Ok(if found.unreadable.is_empty() { 0 } else { 1 })
+}

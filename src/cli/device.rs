@@ -1,0 +1,52 @@
+//! The `--device` option.
+
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions, adapters};
+use crate::tensor::Device;
+
+/// Help text of `--device`.
+pub const HELP: &str = "auto (a hardware GPU, else cpu), cpu, reference (f64, slow), gpu (a hardware GPU), \
+                        gpu:N or gpu:NAME (adapter N of `toile devices`, or part of its name; the way to a software adapter)";
+
+/// Opens the device and says in a line what was taken and why.
+///
+/// # Errors
+/// An unknown word, or no such adapter.
+pub fn open(text: &str) -> Result<(Device, String)> {
+    let gpu = |choice: AdapterChoice, why: &str| -> Result<(Device, String)> {
+        let gpu = Gpu::open(&choice, GpuOptions::default())?;
+        let report = gpu.report();
+        let line = format!("gpu {}, {} ({}){why}", report.name, report.backend, report.kind);
+        Ok((Device::Gpu(gpu), line))
+    };
+    let threads = || match rayon::current_num_threads() {
+        1 => "1 thread".to_string(),
+        n => format!("{n} threads"),
+    };
+    match text {
+        "cpu" => Ok((Device::Cpu, format!("cpu, {}", threads()))),
+        "reference" => Ok((Device::Reference, "reference, f64 in plain loops on 1 thread: exact and slow".into())),
+        "gpu" => gpu(AdapterChoice::Hardware, ""),
+        "auto" => match gpu(AdapterChoice::Hardware, ", taken by auto: a hardware GPU") {
+            Ok(taken) => Ok(taken),
+            Err(_) => Ok((Device::Cpu, format!("cpu, {}, taken by auto: {}", threads(), why_no_gpu()))),
+        },
+        _ => match text.strip_prefix("gpu:") {
+            Some(which) => match which.parse::<usize>() {
+                Ok(index) => gpu(AdapterChoice::Index(index), ""),
+                Err(_) => gpu(AdapterChoice::Name(which.to_string()), ""),
+            },
+            None => Err(Error::Usage(format!("--device {text}: takes {HELP}"))),
+        },
+    }
+}
+
+/// Why `auto` finds no hardware GPU.
+pub fn why_no_gpu() -> String {
+    let software: Vec<String> =
+        adapters().into_iter().filter(|a| a.kind == AdapterKind::Software).map(|a| a.name).collect();
+    match software.first() {
+        Some(name) => format!("no hardware GPU (software adapter {name} is used only by --device gpu:N)"),
+        None => "no GPU adapter".into(),
+    }
+}

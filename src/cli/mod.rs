@@ -1,0 +1,79 @@
+//! Commands and options.
+
+mod check_data;
+mod device;
+mod devices;
+mod progress;
+mod sample;
+mod selftest;
+mod train;
+
+use crate::error::{Error, Result};
+use clap::{Parser, Subcommand};
+
+/// toile drafts fashion designs with GANs that run on its own numerics engine: hand-written WGSL kernels on any Vulkan,
+/// Metal, DX12 or GL adapter, or a fast CPU path.
+#[derive(Parser)]
+#[command(name = "toile", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Args),
+    Sample(sample::Args),
+    Selftest(selftest::Args),
+    Devices(devices::Args),
+    CheckData(check_data::Args),
+}
+
+/// Parses the arguments of this process, runs the command and returns the exit code: 0 done, 1 failed, 2 used wrongly.
+pub fn run() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            return if error.print().is_ok() { code } else { 1 };
+        }
+    };
+    let result = match cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Sample(args) => sample::run(args),
+        Command::Selftest(args) => selftest::run(args),
+        Command::Devices(args) => devices::run(args),
+        Command::CheckData(args) => check_data::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+/// Writes a line to standard output; a closed pipe (`toile … | head`) ends the command quietly.
+fn print_line(line: &str) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write", "standard output", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sizes the thread pool; must come before any parallel work.
+fn use_threads(threads: Option<usize>) -> Result<()> {
+    match threads {
+        None => Ok(()),
+        Some(0) => Err(Error::Usage("--threads: at least 1 is needed".into())),
+        Some(n) => rayon::ThreadPoolBuilder::new()
+            .num_threads(n)
+            .build_global()
+            .map_err(|error| Error::Usage(format!("--threads {n}: {error}"))),
+    }
+}

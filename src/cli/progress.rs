@@ -1,0 +1,93 @@
+//! What a user sees of a training run: a progress bar on a terminal, plain lines elsewhere.
+
+use crate::train::{Observer, Row, run::Start};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Seconds between plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows a run's progress on standard error.
+pub struct Progress {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    begun: Instant,
+    last_line: Instant,
+    from: u64,
+    to: u64,
+    batch: usize,
+    pictures: bool,
+}
+
+impl Progress {
+    /// `quiet` shows nothing.
+    pub fn new(quiet: bool) -> Progress {
+        let now = Instant::now();
+        Progress { quiet, bar: None, begun: now, last_line: now, from: 0, to: 0, batch: 0, pictures: false }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// Images per second since the start.
+    fn rate(&self, step: u64) -> f64 {
+        ((step - self.from) * self.batch as u64) as f64 / self.begun.elapsed().as_secs_f64().max(1e-9)
+    }
+}
+
+fn losses(row: &Row) -> String {
+    format!("d_loss {:.3}  g_loss {:.3}  D(x) {:.2}  D(G(z)) {:.2}", row.d_loss, row.g_loss, row.d_real, row.d_fake)
+}
+
+impl Observer for Progress {
+    fn begin(&mut self, start: &Start) {
+        let [generator, discriminator] = start.parameters;
+        self.say(&format!("data: {}", start.data));
+        self.say(&format!("generator {generator} parameters, discriminator {discriminator} parameters"));
+        if start.from > 0 {
+            self.say(&format!("goes on after step {}", start.from));
+        }
+        (self.from, self.to, self.batch) = (start.from, start.to, start.batch);
+        self.begun = Instant::now();
+        self.last_line = self.begun;
+        if !self.quiet && std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(start.to).with_position(start.from);
+            let style = "{bar:24} {pos}/{len}  {msg}  {eta} left";
+            bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.reset_eta();
+            self.bar = Some(bar);
+        }
+    }
+
+    fn step(&mut self, step: u64, row: Option<&Row>) {
+        let line_due = self.bar.is_none() && (self.last_line.elapsed() >= LINE_EVERY || step == self.to);
+        if let Some(bar) = &self.bar {
+            bar.set_position(step);
+            if let Some(row) = row {
+                bar.set_message(format!("{}  {:.0} images/s", losses(row), self.rate(step)));
+            }
+            if step == self.to {
+                bar.finish();
+            }
+        } else if let Some(row) = row.filter(|_| line_due) {
+            let seconds = self.begun.elapsed().as_secs_f64() / (step - self.from) as f64 * (self.to - step) as f64;
+            let (rate, to) = (self.rate(step), self.to);
+            self.say(&format!("step {step}/{to}  {}  {rate:.0} images/s  {seconds:.0} s left", losses(row)));
+            self.last_line = Instant::now();
+        }
+    }
+
+    fn wrote(&mut self, path: &Path) {
+        if path.extension().is_some_and(|extension| extension == "png") && !self.pictures {
+            self.pictures = true;
+            self.say(&format!("first pictures: {} (more follow beside it)", path.display()));
+        }
+    }
+}

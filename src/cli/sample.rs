@@ -1,0 +1,139 @@
+//! `toile sample`: pictures from a trained run.
+
+use super::{device, print_line, use_threads};
+use crate::error::{Error, Result};
+use crate::nn::Mode;
+use crate::report::{image_grid, save_png};
+use crate::train::run::{generate, sample_latents};
+use crate::train::{Gan, RunFolder, checkpoint};
+use std::path::PathBuf;
+
+/// Draws pictures with a run's generator: a grid, or single files. Each PNG records how it was made.
+///
+/// Examples:
+///
+///   toile sample runs/seed-1
+///   toile sample runs/seed-1 --seed 3 --count 100 --columns 10 --out grid.png
+///   toile sample runs/seed-1 --truncation 1.5 --single drafts
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// A run folder.
+    run: PathBuf,
+    /// Pictures.
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    count: usize,
+    /// Of the latent vectors: picture i depends on (seed, i) alone.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Pictures in a row of the grid.
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    columns: usize,
+    /// Each pixel becomes so many pixels wide and high [default: such that a picture is about 84 wide].
+    #[arg(long, value_name = "N")]
+    scale: Option<u32>,
+    /// Latent components beyond plus or minus T are drawn again: less variety, fewer outliers. From 0.1.
+    #[arg(long, value_name = "T")]
+    truncation: Option<f32>,
+    /// What batch normalisation uses: the statistics gathered in training, or those of the drawn batch.
+    #[arg(long, value_parser = ["running", "batch"], default_value = "running")]
+    statistics: String,
+    /// The checkpoint of this step [default: the newest].
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
+    /// The grid's file [default: RUN/samples/seed-S-step-N.png].
+    #[arg(long, value_name = "FILE", conflicts_with = "single")]
+    out: Option<PathBuf>,
+    /// Writes single pictures into this folder instead of a grid.
+    #[arg(long, value_name = "DIR")]
+    single: Option<PathBuf>,
+    /// Replaces files that exist.
+    #[arg(long)]
+    force: bool,
+    #[arg(long, default_value = "auto", help = device::HELP)]
+    device: String,
+    /// CPU threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Prints nothing but errors.
+    #[arg(long)]
+    quiet: bool,
+    /// What was written as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    use_threads(args.threads)?;
+    let usage = |text: String| Err(Error::Usage(text));
+    if args.count == 0 || args.count > 65_536 {
+        return usage(format!("--count {}: takes 1 to 65536", args.count));
+    }
+    if args.columns == 0 {
+        return usage("--columns 0: takes 1 or more".into());
+    }
+    if let Some(scale) = args.scale.filter(|scale| !(1..=64).contains(scale)) {
+        return usage(format!("--scale {scale}: takes 1 to 64"));
+    }
+    if let Some(t) = args.truncation.filter(|t| t.is_nan() || *t < 0.1) {
+        return usage(format!("--truncation {t}: takes 0.1 or more"));
+    }
+    let folder = RunFolder::read(&args.run)?;
+    let recipe = folder.recipe()?;
+    let steps = folder.checkpoints()?;
+    let step = match args.step {
+        Some(step) if steps.contains(&step) => step,
+        Some(step) => {
+            return usage(format!("--step {step}: {} has checkpoints of steps {steps:?}", args.run.display()));
+        }
+        None => *steps.last().ok_or_else(|| Error::Train(format!("{} holds no checkpoint yet", args.run.display())))?,
+    };
+    let (device, _) = device::open(&args.device)?;
+    let gan = Gan::new(&recipe, &device)?;
+    checkpoint::load(&folder.checkpoint(step))?.restore(&gan.state())?;
+
+    let z = sample_latents(args.seed, args.count, recipe.generator.latent, args.truncation);
+    let mode = if args.statistics == "batch" { Mode::BatchStatistics } else { Mode::Inference };
+    let images = generate(&gan, &z, &recipe, &device, mode)?;
+    let [c, h, w] = recipe.image_shape();
+    let scale = args.scale.unwrap_or((84 / h.max(w)).clamp(1, 8) as u32);
+    let how = |which: String| {
+        let truncation = args.truncation.map_or("none".into(), |t| t.to_string());
+        [
+            ("Software", concat!("toile ", env!("CARGO_PKG_VERSION")).to_string()),
+            ("run", args.run.display().to_string()),
+            ("recipe", recipe.name.clone()),
+            ("step", step.to_string()),
+            ("seed", args.seed.to_string()),
+            ("pictures", which),
+            ("truncation", truncation),
+            ("statistics", args.statistics.clone()),
+        ]
+        .map(|(key, value)| (key.to_string(), value))
+    };
+    let mut written = Vec::new();
+    if let Some(folder) = &args.single {
+        std::fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
+        for (i, image) in images.chunks(c * h * w).enumerate() {
+            let path = folder.join(format!("seed-{}-{i:04}.png", args.seed));
+            let picture = image_grid(image, 1, c, h, w, 1, args.scale.unwrap_or(1), 0);
+            save_png(&path, &picture, &how(i.to_string()), args.force)?;
+            written.push(path);
+        }
+    } else {
+        let default = || args.run.join("samples").join(format!("seed-{}-step-{step:06}.png", args.seed));
+        let path = args.out.clone().unwrap_or_else(default);
+        let grid = image_grid(&images, args.count, c, h, w, args.columns.min(args.count), scale, 2);
+        save_png(&path, &grid, &how(format!("0 to {}", args.count - 1)), args.force)?;
+        written.push(path);
+    }
+    if args.json {
+        print_line(&serde_json::json!({ "written": written, "step": step, "seed": args.seed }).to_string())?;
+    } else if !args.quiet {
+        match &written[..] {
+            [path] => print_line(&path.display().to_string())?,
+            paths => print_line(&format!("{} pictures in {}", paths.len(), args.single.unwrap_or_default().display()))?,
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,165 @@
+//! `toile train`: a recipe into a run folder, or a run further on.
+
+use super::progress::Progress;
+use super::{device, print_line, use_threads};
+use crate::error::{Error, Result};
+use crate::train::{Outcome, Recipe, RunFolder, train};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Trains a recipe into a run folder: pictures, loss plot, metrics, checkpoints.
+///
+/// Ctrl-C and SIGTERM save a checkpoint first. Examples:
+///
+///   toile train
+///   toile train seed --data fashion-mnist --steps 5000 --out runs/fashion
+///   toile train seed --set objective.kind=minimax --set optimizer.lr=1e-4
+///   toile train --resume runs/fashion --steps 10000
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// A built-in recipe (seed) or a TOML file.
+    #[arg(default_value = "seed", conflicts_with = "resume")]
+    recipe: String,
+    /// Goes on with a run from its newest checkpoint, to --steps steps in all.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["batch", "seed", "out", "settings"])]
+    resume: Option<PathBuf>,
+    /// Where the images come from: garments (drawn by the program), fashion-mnist, an IDX file, or a folder of images.
+    /// With --resume: where they are now.
+    #[arg(long, value_name = "SOURCE")]
+    data: Option<String>,
+    /// Steps in all [default: the recipe's; seed: 5000].
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Images a step [default: the recipe's; seed: 64].
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Of weights, latent vectors and data order [default: the recipe's; seed: 0].
+    #[arg(long)]
+    seed: Option<u64>,
+    #[arg(long, default_value = "auto", help = device::HELP)]
+    device: String,
+    /// CPU threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// The run folder [default: the next free runs/NAME-K].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Changes one key of the recipe; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// No progress.
+    #[arg(long)]
+    quiet: bool,
+    /// The outcome as one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    use_threads(args.threads)?;
+    let (recipe, folder, device) = match &args.resume {
+        Some(path) => {
+            let folder = RunFolder::resume(path)?;
+            let mut recipe = folder.recipe()?;
+            recipe.train.steps = args.steps.unwrap_or(recipe.train.steps);
+            if let Some(data) = &args.data {
+                recipe.data.source = absolute(data); // the data has moved; that it is the same is checked
+            }
+            let Some(&done) = folder.checkpoints()?.last() else {
+                return Err(Error::Train(format!(
+                    "{} holds no checkpoint: the run was stopped before its first one; start it anew",
+                    path.display()
+                )));
+            };
+            if done >= recipe.train.steps {
+                return Err(Error::Usage(format!(
+                    "{} has done {done} steps already; --steps takes the number of steps in all, more than {done}",
+                    path.display()
+                )));
+            }
+            let device = announce(&args)?;
+            folder.write_recipe(&recipe)?;
+            (recipe, folder, device)
+        }
+        None => {
+            let recipe = Recipe::load(&args.recipe, &settings(&args))?;
+            // What can go wrong without a trace goes wrong before the folder exists.
+            crate::data::open(&recipe.data)?;
+            let device = announce(&args)?;
+            let path = args.out.clone().unwrap_or_else(|| RunFolder::next_free(&recipe.name));
+            let folder = RunFolder::create(&path, &recipe)?;
+            (recipe, folder, device)
+        }
+    };
+    if !args.quiet {
+        eprintln!("run folder: {}", folder.path().display());
+    }
+    let stop = stop_on_signals()?;
+    let outcome = train(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet))?;
+    report(&args, &folder, &outcome)?;
+    Ok(if outcome.interrupted { 1 } else { 0 })
+}
+
+/// The named options as settings, after which come those of --set.
+fn settings(args: &Args) -> Vec<String> {
+    let quoted = |text: &String| format!("data.source={}", toml::Value::String(absolute(text)));
+    let named = [
+        args.data.as_ref().map(quoted),
+        args.steps.map(|n| format!("train.steps={n}")),
+        args.batch.map(|n| format!("train.batch={n}")),
+        args.seed.map(|n| format!("train.seed={n}")),
+    ];
+    named.into_iter().flatten().chain(args.settings.iter().cloned()).collect()
+}
+
+/// The path of a file or folder from the root, so that a run can be resumed from anywhere; built-in names stay.
+fn absolute(source: &str) -> String {
+    match std::fs::canonicalize(source) {
+        Ok(path) if !matches!(source, "garments" | "fashion-mnist") => path.display().to_string(),
+        _ => source.to_string(),
+    }
+}
+
+fn announce(args: &Args) -> Result<crate::Device> {
+    let (device, line) = device::open(&args.device)?;
+    if !args.quiet {
+        eprintln!("device: {line}");
+    }
+    Ok(device)
+}
+
+/// A flag that the first Ctrl-C or SIGTERM sets; a second one ends the process at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in signal_hook::consts::TERM_SIGNALS {
+        // The order matters: this one looks at the flag before the next sets it.
+        signal_hook::flag::register_conditional_shutdown(*signal, 1, stop.clone())
+            .and_then(|_| signal_hook::flag::register(*signal, stop.clone()))
+            .map_err(|error| Error::Train(format!("cannot watch for signals: {error}")))?;
+    }
+    Ok(stop)
+}
+
+fn report(args: &Args, folder: &RunFolder, outcome: &Outcome) -> Result<()> {
+    let path = folder.path().display();
+    if args.json {
+        let line = serde_json::json!({
+            "run": folder.path(), "step": outcome.step, "interrupted": outcome.interrupted,
+            "samples": outcome.sample, "checkpoint": outcome.checkpoint, "losses": folder.loss_plot(),
+        });
+        return print_line(&line.to_string());
+    }
+    if args.quiet {
+        return Ok(());
+    }
+    print_line(&format!("pictures: {}", outcome.sample.display()))?;
+    print_line(&format!("losses: {}", folder.loss_plot().display()))?;
+    if outcome.interrupted {
+        print_line(&format!("stopped and saved at step {}; go on with: toile train --resume {path}", outcome.step))
+    } else {
+        print_line(&format!("more pictures: toile sample {path} --seed 1"))?;
+        print_line(&format!("train on: toile train --resume {path} --steps {}", outcome.step * 2))
+    }
+}

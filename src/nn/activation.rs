@@ -1,0 +1,55 @@
+//! Layers without parameters: activations and changes of shape.
+
+use super::{Mode, Module};
+use crate::tensor::Tensor;
+
+/// x where x > 0, else slope·x.
+pub struct LeakyRelu {
+    /// The slope below 0.
+    pub slope: f64,
+}
+
+impl Module for LeakyRelu {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.leaky_relu(self.slope)
+    }
+}
+
+/// tanh x
+pub struct Tanh;
+
+impl Module for Tanh {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.tanh()
+    }
+}
+
+/// 1 / (1 + e^−x)
+pub struct Sigmoid;
+
+impl Module for Sigmoid {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.sigmoid()
+    }
+}
+
+/// [N, …] -> [N, the rest]
+pub struct Flatten;
+
+impl Module for Flatten {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.flatten()
+    }
+}
+
+/// [N, …] -> [N, shape]
+pub struct Reshape {
+    /// The shape behind the batch axis.
+    pub shape: Vec<usize>,
+}
+
+impl Module for Reshape {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.reshape([&[x.dim(0)], &self.shape[..]].concat())
+    }
+}

@@ -1,0 +1,140 @@
+//! Convolution and transposed convolution layers.
+
+use super::init::Initializer;
+use super::{Mode, Module, Parameter};
+use crate::ops::Conv2d;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// The border rule of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConvPadding {
+    /// Keras's 'same': a convolution gives ceil(size / stride), a transposed one size·stride; the odd zero goes
+    /// below and to the right.
+    Same,
+    /// Nothing is added.
+    Valid,
+    /// So many zeros on each side, as PyTorch has it (a transposed convolution crops so many).
+    #[serde(untagged)]
+    Zeros(usize),
+}
+
+impl ConvPadding {
+    /// The convolution from images of `size`.
+    pub fn conv(self, size: [usize; 2], kernel: usize, stride: usize) -> Conv2d {
+        let zeros = |p| Conv2d { stride: [stride; 2], padding: [p; 4], ..Conv2d::default() };
+        match self {
+            ConvPadding::Same => Conv2d::same(size, [kernel; 2], [stride; 2], [1, 1]),
+            ConvPadding::Valid => zeros(0),
+            ConvPadding::Zeros(p) => zeros(p),
+        }
+    }
+
+    /// The convolution that a transposed convolution of images of `size` transposes, and the result's size; `None` if
+    /// the cropping leaves nothing.
+    pub fn transposed(self, size: [usize; 2], kernel: usize, stride: usize) -> Option<(Conv2d, [usize; 2])> {
+        let crop = match self {
+            ConvPadding::Same => {
+                let conv = Conv2d::same_transpose(size, [kernel; 2], [stride; 2], [1, 1]);
+                return Some((conv, size.map(|len| len * stride)));
+            }
+            ConvPadding::Valid => 0,
+            ConvPadding::Zeros(p) => p,
+        };
+        let full = size.map(|len| (len - 1) * stride + kernel);
+        let result = [full[0].checked_sub(2 * crop)?, full[1].checked_sub(2 * crop)?];
+        let conv = Conv2d { stride: [stride; 2], padding: [crop; 4], ..Conv2d::default() };
+        (result[0] > 0 && result[1] > 0).then_some((conv, result))
+    }
+}
+
+pub(super) fn weight_and_bias(weight: &Parameter, bias: &Option<Parameter>) -> Vec<(String, Parameter)> {
+    let bias = bias.iter().map(|bias| ("bias".to_string(), bias.clone()));
+    [("weight".to_string(), weight.clone())].into_iter().chain(bias).collect()
+}
+
+fn size(x: &Tensor) -> [usize; 2] {
+    [x.dim(2), x.dim(3)]
+}
+
+/// Convolution of images [N, C, H, W] with weights [filters, C, kernel, kernel], plus a bias a filter.
+pub struct Conv2dLayer {
+    weight: Parameter,
+    bias: Option<Parameter>,
+    kernel: usize,
+    stride: usize,
+    padding: ConvPadding,
+}
+
+impl Conv2dLayer {
+    /// A layer with drawn weights and, if `bias`, zero biases.
+    pub fn new(
+        init: &mut Initializer,
+        channels: usize,
+        filters: usize,
+        kernel: usize,
+        stride: usize,
+        padding: ConvPadding,
+        bias: bool,
+    ) -> Conv2dLayer {
+        let area = kernel * kernel;
+        let weight = init.weight([filters, channels, kernel, kernel], channels * area, filters * area);
+        let bias = bias.then(|| Parameter::new(init.constant(filters, 0.0)));
+        Conv2dLayer { weight: Parameter::new(weight), bias, kernel, stride, padding }
+    }
+}
+
+impl Module for Conv2dLayer {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        let y = x.conv2d(&self.weight.get(), self.padding.conv(size(x), self.kernel, self.stride));
+        self.bias.as_ref().map_or(y.clone(), |bias| y.add_channel_bias(&bias.get()))
+    }
+
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        weight_and_bias(&self.weight, &self.bias)
+    }
+}
+
+/// Transposed convolution of images [N, C, H, W] with weights [C, filters, kernel, kernel], plus a bias a filter.
+pub struct ConvTranspose2dLayer {
+    weight: Parameter,
+    bias: Option<Parameter>,
+    kernel: usize,
+    stride: usize,
+    padding: ConvPadding,
+}
+
+impl ConvTranspose2dLayer {
+    /// A layer with drawn weights and, if `bias`, zero biases.
+    pub fn new(
+        init: &mut Initializer,
+        channels: usize,
+        filters: usize,
+        kernel: usize,
+        stride: usize,
+        padding: ConvPadding,
+        bias: bool,
+    ) -> ConvTranspose2dLayer {
+        let area = kernel * kernel;
+        // Keras counts the fans of a transposed kernel [k, k, filters, channels] by position: in = filters, out = channels.
+        let weight = init.weight([channels, filters, kernel, kernel], filters * area, channels * area);
+        let bias = bias.then(|| Parameter::new(init.constant(filters, 0.0)));
+        ConvTranspose2dLayer { weight: Parameter::new(weight), bias, kernel, stride, padding }
+    }
+}
+
+impl Module for ConvTranspose2dLayer {
+    #[track_caller]
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        let Some((conv, result)) = self.padding.transposed(size(x), self.kernel, self.stride) else {
+            panic!("conv_transpose2d: cropping {:?} leaves nothing (x {})", self.padding, x.shape());
+        };
+        let y = x.conv_transpose2d(&self.weight.get(), conv, result);
+        self.bias.as_ref().map_or(y.clone(), |bias| y.add_channel_bias(&bias.get()))
+    }
+
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        weight_and_bias(&self.weight, &self.bias)
+    }
+}

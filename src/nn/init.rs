@@ -1,0 +1,59 @@
+//! Initial weights, drawn from the counter-based generator, so the same on every device.
+
+use crate::rng::{Domain, Stream};
+use crate::shape::Shape;
+use crate::tensor::{Device, Tensor};
+
+/// How a weight starts.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Init {
+    /// Uniform in ±√(6 / (fan_in + fan_out)), Keras's default (Glorot and Bengio 2010).
+    GlorotUniform,
+    /// N(0, std²), as DCGAN has it with 0.02.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+}
+
+/// Draws weights one after the other: the k-th one drawn depends on (seed, k) only.
+pub struct Initializer {
+    device: Device,
+    seed: u64,
+    next: u64,
+    init: Init,
+}
+
+impl Initializer {
+    /// Draws on `device` by `init` under `seed`, beginning with parameter number `first`. Two networks of one run
+    /// begin at different numbers.
+    pub fn new(device: &Device, init: Init, seed: u64, first: u64) -> Initializer {
+        Initializer { device: device.clone(), seed, next: first, init }
+    }
+
+    /// The device that the weights are made on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// A weight of `shape` whose output elements have `fan_in` inputs and whose input elements reach `fan_out` outputs.
+    pub fn weight(&mut self, shape: impl Into<Shape>, fan_in: usize, fan_out: usize) -> Tensor {
+        let shape = shape.into();
+        let mut stream = Stream::new(self.seed, Domain::Init, self.next);
+        self.next += 1;
+        let values = match self.init {
+            Init::GlorotUniform => {
+                let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
+                stream.uniform_vec(shape.len(), -limit, limit)
+            }
+            Init::Normal { std } => stream.normal_vec(shape.len()).into_iter().map(|v| v * std as f32).collect(),
+        };
+        Tensor::new(&self.device, shape, &values)
+    }
+
+    /// A vector of `n` equal values: biases (0), gammas (1).
+    pub fn constant(&self, n: usize, value: f64) -> Tensor {
+        Tensor::full(&self.device, [n], value)
+    }
+}

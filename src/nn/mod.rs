@@ -1,0 +1,128 @@
+//! Layers: a [`Module`] owns named parameters and maps tensors to tensors.
+
+pub mod activation;
+pub mod conv;
+pub mod init;
+pub mod linear;
+pub mod norm;
+
+pub use activation::{Flatten, LeakyRelu, Reshape, Sigmoid, Tanh};
+pub use conv::{Conv2dLayer, ConvPadding, ConvTranspose2dLayer};
+pub use init::Init;
+pub use linear::Linear;
+pub use norm::{BatchNorm, Convention};
+
+use crate::tensor::Tensor;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A named place for a tensor that training replaces. Clones share the place.
+#[derive(Clone, Debug)]
+pub struct Parameter(Arc<RwLock<Tensor>>);
+
+impl Parameter {
+    /// A place holding `value`.
+    pub fn new(value: Tensor) -> Parameter {
+        Parameter(Arc::new(RwLock::new(value)))
+    }
+
+    /// The present value.
+    pub fn get(&self) -> Tensor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the value by one of the same shape.
+    #[track_caller]
+    pub fn set(&self, value: Tensor) {
+        let mut place = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(place.shape(), value.shape(), "a parameter keeps its shape");
+        *place = value;
+    }
+
+    /// Takes the value out, so that an optimiser may reuse its memory; [`Parameter::put`] must follow.
+    pub(crate) fn take(&self) -> Tensor {
+        let mut place = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *place, Tensor::zeros(&crate::tensor::Device::Reference, []))
+    }
+
+    /// Puts a value where one was taken.
+    pub(crate) fn put(&self, value: Tensor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+}
+
+/// Which statistics the normalising layers use in a pass. Said at every pass, because it matters and is easily got
+/// wrong: which parameters an optimiser updates has no influence on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The batch's own statistics; running statistics move towards them.
+    Train,
+    /// The batch's own statistics; running statistics stay.
+    BatchStatistics,
+    /// The running statistics: inference.
+    Inference,
+}
+
+/// A layer or a network.
+pub trait Module: Send + Sync {
+    /// The output for a batch. Shapes are stated by each layer.
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor;
+
+    /// What an optimiser updates, by name, in a fixed order.
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        Vec::new()
+    }
+
+    /// What else a checkpoint holds (running statistics), by name, in a fixed order.
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        Vec::new()
+    }
+}
+
+/// Named layers, one after the other.
+#[derive(Default)]
+pub struct Sequential {
+    layers: Vec<(String, Box<dyn Module>)>,
+}
+
+impl Sequential {
+    /// A network without layers: the identity.
+    pub fn new() -> Sequential {
+        Sequential::default()
+    }
+
+    /// Appends a layer; its parameters are named `name.…`.
+    pub fn push(&mut self, name: impl Into<String>, layer: impl Module + 'static) {
+        self.layers.push((name.into(), Box::new(layer)));
+    }
+
+    /// The values of all parameters, in order.
+    pub fn parameter_tensors(&self) -> Vec<Tensor> {
+        self.parameters().iter().map(|(_, p)| p.get()).collect()
+    }
+
+    /// The number of trainable values.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|(_, p)| p.get().len()).sum()
+    }
+
+    fn named(&self, of: impl Fn(&dyn Module) -> Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
+        let layers = self.layers.iter();
+        layers
+            .flat_map(|(name, layer)| of(&**layer).into_iter().map(move |(n, p)| (format!("{name}.{n}"), p)))
+            .collect()
+    }
+}
+
+impl Module for Sequential {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.layers.iter().fold(x.clone(), |x, (_, layer)| layer.forward(&x, mode))
+    }
+
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        self.named(|layer| layer.parameters())
+    }
+
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        self.named(|layer| layer.buffers())
+    }
+}

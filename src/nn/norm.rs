@@ -1,0 +1,83 @@
+//! Batch normalisation with running statistics, in Keras's and PyTorch's conventions.
+
+use super::init::Initializer;
+use super::{Mode, Module, Parameter};
+use crate::tensor::{Tensor, no_grad};
+use serde::{Deserialize, Serialize};
+
+/// How running statistics move and what their variance is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Convention {
+    /// running = momentum·running + (1 − momentum)·batch; the biased variance. Momentum 0.8 keeps 80 %.
+    #[default]
+    Keras,
+    /// running = (1 − momentum)·running + momentum·batch; the unbiased variance.
+    Torch,
+}
+
+/// Batch normalisation of [N, C, …] over all axes but the channels (Ioffe and Szegedy 2015).
+pub struct BatchNorm {
+    gamma: Parameter,
+    beta: Parameter,
+    running_mean: Parameter,
+    running_var: Parameter,
+    momentum: f64,
+    eps: f64,
+    convention: Convention,
+}
+
+impl BatchNorm {
+    /// gamma 1, beta 0, running mean 0, running variance 1.
+    pub fn new(init: &Initializer, channels: usize, momentum: f64, eps: f64, convention: Convention) -> BatchNorm {
+        let constant = |value| Parameter::new(init.constant(channels, value));
+        BatchNorm {
+            gamma: constant(1.0),
+            beta: constant(0.0),
+            running_mean: constant(0.0),
+            running_var: constant(1.0),
+            momentum,
+            eps,
+            convention,
+        }
+    }
+
+    /// Moves the running statistics towards moments [2, C] of a batch with `count` elements a channel.
+    fn update(&self, moments: &Tensor, count: usize) {
+        let c = moments.dim(1);
+        let (keep, correction) = match self.convention {
+            Convention::Keras => (self.momentum, 1.0),
+            // A single element has no unbiased variance; its biased one, 0, is taken.
+            Convention::Torch => (1.0 - self.momentum, count as f64 / (count.max(2) - 1) as f64),
+        };
+        let moved = |running: &Parameter, row: usize, scale: f64| {
+            let batch = moments.narrow(0, row, 1).reshape([c]);
+            running.set(running.get() * keep + batch * ((1.0 - keep) * scale));
+        };
+        moved(&self.running_mean, 0, 1.0);
+        moved(&self.running_var, 1, correction);
+    }
+}
+
+impl Module for BatchNorm {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let (gamma, beta) = (self.gamma.get(), self.beta.get());
+        if mode == Mode::Inference {
+            let (mean, var) = (self.running_mean.get(), self.running_var.get());
+            return x.batch_norm_with(&mean, &var, Some(&gamma), Some(&beta), self.eps);
+        }
+        let (y, moments) = x.batch_norm(Some(&gamma), Some(&beta), self.eps);
+        if mode == Mode::Train {
+            no_grad(|| self.update(&moments, x.len() / moments.dim(1).max(1)));
+        }
+        y
+    }
+
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        vec![("gamma".into(), self.gamma.clone()), ("beta".into(), self.beta.clone())]
+    }
+
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        vec![("running_mean".into(), self.running_mean.clone()), ("running_var".into(), self.running_var.clone())]
+    }
+}

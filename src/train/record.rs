@@ -1,0 +1,122 @@
+//! The rows of `metrics.jsonl`: one JSON object a line, readable by any tool.
+
+use crate::error::{Error, Result};
+use crate::report::{PlotRow, write_atomic};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What is recorded of a step. A number that is not finite is written as `null` and read as NaN.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The step, from 1.
+    pub step: u64,
+    /// Real images seen so far.
+    pub images_seen: u64,
+    /// The discriminator's loss.
+    #[serde(deserialize_with = "nan_if_null")]
+    pub d_loss: f64,
+    /// The generator's loss.
+    #[serde(deserialize_with = "nan_if_null")]
+    pub g_loss: f64,
+    /// Mean D(x).
+    #[serde(deserialize_with = "nan_if_null")]
+    pub d_real: f64,
+    /// Mean D(G(z)).
+    #[serde(deserialize_with = "nan_if_null")]
+    pub d_fake: f64,
+}
+
+fn nan_if_null<'de, D: serde::Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(d)?.unwrap_or(f64::NAN))
+}
+
+impl From<Row> for PlotRow {
+    fn from(row: Row) -> PlotRow {
+        PlotRow {
+            step: row.step,
+            d_loss: row.d_loss as f32,
+            g_loss: row.g_loss as f32,
+            d_real: row.d_real as f32,
+            d_fake: row.d_fake as f32,
+        }
+    }
+}
+
+/// The open file and the rows in it.
+pub struct Record {
+    path: PathBuf,
+    file: File,
+    /// All rows, oldest first.
+    pub rows: Vec<Row>,
+}
+
+impl Record {
+    /// Opens the record of a run that stands at `step`: rows past it (the run went on after its last checkpoint) and a
+    /// line cut short are removed.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn open(path: &Path, step: u64) -> Result<Record> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Error::io("cannot read", path, error)),
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        let mut kept = String::new();
+        for line in text.lines() {
+            let Ok(row) = serde_json::from_str::<Row>(line) else { break };
+            if row.step > step {
+                break;
+            }
+            kept.push_str(line);
+            kept.push('\n');
+            rows.push(row);
+        }
+        if kept != text {
+            write_atomic(path, kept.as_bytes())?;
+        }
+        let open = OpenOptions::new().create(true).append(true).open(path);
+        let file = open.map_err(|error| Error::io("cannot open", path, error))?;
+        Ok(Record { path: path.into(), file, rows })
+    }
+
+    /// Appends a row.
+    ///
+    /// # Errors
+    /// A file that cannot be written (a full disk).
+    pub fn push(&mut self, row: Row) -> Result<()> {
+        let mut line = serde_json::to_string(&row).map_err(|error| Error::file(&self.path, error.to_string()))?;
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(|error| Error::io("cannot write", &self.path, error))?;
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_past_the_checkpoint_and_half_lines_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let row = |step| Row { step, images_seen: step * 4, d_loss: 1.5, g_loss: f64::NAN, d_real: 0.5, d_fake: 0.25 };
+        let mut record = Record::open(&path, 0).unwrap();
+        for step in 1..=5 {
+            record.push(row(step)).unwrap();
+        }
+        drop(record);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(r#"{"step":1,"images_seen":4,"d_loss":1.5,"g_loss":null,"#), "{text}");
+        text.push_str(r#"{"step":6,"ima"#);
+        std::fs::write(&path, text).unwrap();
+        let record = Record::open(&path, 3).unwrap();
+        assert_eq!(record.rows.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(record.rows[0].g_loss.is_nan());
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+}

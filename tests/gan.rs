@@ -1,0 +1,102 @@
+//! The seed model and the minimax loop.
+
+use crate::devices;
+use toile::models::{build, output_shape, seed};
+use toile::nn::init::Initializer;
+use toile::nn::{Init, Module};
+use toile::train::{Gan, Recipe};
+use toile::{Device, Tensor};
+
+#[test]
+fn the_recipe_holds_the_seed_model() {
+    let recipe = Recipe::load("seed", &[]).unwrap();
+    assert_eq!(recipe.generator.layers, seed::generator());
+    assert_eq!(recipe.discriminator.layers, seed::discriminator());
+    assert_eq!((recipe.generator.latent, recipe.image_shape()), (seed::LATENT, seed::IMAGE));
+    let written = recipe.to_toml();
+    assert_eq!(Recipe::parse("written", &written, &[]).unwrap(), recipe, "{written}");
+}
+
+#[test]
+fn parameter_counts() {
+    let mut init = Initializer::new(&Device::Cpu, Init::GlorotUniform, 0, 0);
+    let generator = build(&seed::generator(), &[seed::LATENT], &mut init).unwrap();
+    let discriminator = build(&seed::discriminator(), &seed::IMAGE, &mut init).unwrap();
+    assert_eq!(generator.parameter_count(), 52_808);
+    assert_eq!(discriminator.parameter_count(), 140_609);
+    let statistics: usize = generator.buffers().iter().map(|(_, p)| p.get().len()).sum();
+    assert_eq!(statistics, 2 * (147 + 64 + 32));
+    assert_eq!(output_shape(&seed::generator(), &[100]).unwrap().last().unwrap(), &[3, 28, 28]);
+}
+
+#[test]
+fn glorot_uniform_has_its_limit_and_spread() {
+    let mut init = Initializer::new(&Device::Cpu, Init::GlorotUniform, 3, 0);
+    let w = init.weight([200, 100], 100, 200).to_vec().unwrap();
+    let limit = (6.0f32 / 300.0).sqrt();
+    let largest = w.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let variance = w.iter().map(|v| v * v).sum::<f32>() / w.len() as f32;
+    assert!(largest <= limit && largest > 0.99 * limit, "{largest} against {limit}");
+    assert!((variance / (limit * limit / 3.0) - 1.0).abs() < 0.02);
+}
+
+/// The losses of the first steps on garments, batch 8.
+fn losses(device: &Device, steps: usize, settings: &[String]) -> Vec<[f64; 2]> {
+    let recipe = Recipe::load("seed", &[&["train.batch=8".to_string()], settings].concat()).unwrap();
+    let mut gan = Gan::new(&recipe, device).unwrap();
+    let source = toile::data::open(&recipe.data).unwrap();
+    let mut loader = toile::data::Loader::new(source, 8, 0, 0);
+    let step = |step: usize| {
+        let real = Tensor::new(device, [8, 3, 28, 28], &loader.next().unwrap().images);
+        let (z, z_generator) = (gan.latent(step as u64, 0), gan.latent(step as u64, 1));
+        let outcome = gan.step(&real, &z, &z_generator).unwrap();
+        [outcome.d_loss.item().unwrap(), outcome.g_loss.item().unwrap()]
+    };
+    (0..steps).map(step).collect()
+}
+
+#[test]
+fn five_steps_agree_on_every_device() {
+    let want = losses(&Device::Reference, 5, &[]);
+    for device in devices::all().into_iter().skip(1) {
+        let got = losses(&device, 5, &[]);
+        for (step, (got, want)) in got.iter().zip(&want).enumerate() {
+            for (got, want) in got.iter().zip(want) {
+                let error = (got - want).abs() / want.abs();
+                assert!(error <= 1e-4, "{device}, step {}: {got} against {want}, relative error {error:e}", step + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_switches_change_what_they_say() {
+    let of = |settings: &[&str]| losses(&Device::Cpu, 2, &settings.iter().map(|s| s.to_string()).collect::<Vec<_>>());
+    let plain = of(&[]);
+    // Another generator loss: the discriminator's first loss is the same, the generator's is not.
+    let minimax = of(&["objective.kind=minimax"]);
+    assert_eq!(plain[0][0], minimax[0][0]);
+    assert!(plain[0][1] > 0.0 && minimax[0][1] < 0.0);
+    // Reused fakes: another generator loss from the first step on.
+    let reused = of(&["objective.reuse_fake=true"]);
+    assert_eq!(plain[0][0], reused[0][0]);
+    assert_ne!(plain[0][1], reused[0][1]);
+    assert_ne!(plain[0], of(&["train.seed=1"])[0]);
+}
+
+#[test]
+fn a_step_learns() {
+    // On one batch again and again the discriminator must come to tell real from fake.
+    let recipe = Recipe::load("seed", &["train.batch=16".into(), "optimizer.lr=1e-3".into()]).unwrap();
+    let mut gan = Gan::new(&recipe, &Device::Cpu).unwrap();
+    let mut batch = toile::data::Loader::new(toile::data::open(&recipe.data).unwrap(), 16, 0, 0);
+    let real = Tensor::new(&Device::Cpu, [16, 3, 28, 28], &batch.next().unwrap().images);
+    let (z, z_generator) = (gan.latent(0, 0), gan.latent(0, 1));
+    let first = gan.step(&real, &z, &z_generator).unwrap().d_loss.item().unwrap();
+    for _ in 0..20 {
+        gan.step(&real, &z, &z_generator).unwrap();
+    }
+    let last = gan.step(&real, &z, &z_generator).unwrap();
+    assert!(last.d_loss.item().unwrap() < 0.5 * first, "{first} before, {:?} after", last.d_loss);
+    assert!(last.d_real.item().unwrap() > last.d_fake.item().unwrap());
+}

@@ -1,0 +1,87 @@
+//! The house rules that a machine can hold: a folder imports only what stands above it, only `gpu` names wgpu.
+
+use std::path::{Path, PathBuf};
+
+/// Top to bottom: each may use those before it. (`tensor` and `ops` know each other's names through the crate root only
+/// downwards: `Tensor`'s methods are written in `ops`.)
+const ORDER: [&str; 17] = [
+    "error", "shape", "rng", "gpu", "cpu", "tensor", "ops", "autograd", "check", "nn", "optim", "data", "models",
+    "report", "train", "verify", "cli",
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_folder_imports_only_what_stands_above_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for path in sources(&src) {
+        let inside = path.strip_prefix(&src).unwrap();
+        let name = inside.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "");
+        if matches!(name.as_str(), "lib" | "main") {
+            continue;
+        }
+        let own =
+            ORDER.iter().position(|o| *o == name).unwrap_or_else(|| panic!("src/{name} has no place in the order"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Tests inside a file may use what they like.
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            for (at, _) in line.match_indices("crate::") {
+                let word: String = line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if let Some(used) = ORDER.iter().position(|o| *o == word) {
+                    seen += 1;
+                    if used > own {
+                        wrong.push(format!("{}:{}: {}", inside.display(), number + 1, line.trim()));
+                    }
+                }
+            }
+            if name != "gpu" && line.contains("wgpu::") {
+                wrong.push(format!("{}:{} names wgpu", inside.display(), number + 1));
+            }
+        }
+        assert!(text.starts_with("//! "), "{}: the first line says what lives here", inside.display());
+    }
+    assert!(seen > 100, "only {seen} imports were looked at");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_op_has_its_shader_and_its_cases() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names: Vec<String> = toile::check::cases().iter().map(|case| case.op().to_string()).collect();
+    // The implicit matrix products serve four ops; what launches them is gpu/gemm.rs.
+    for shader in toile::gpu::shaders().into_iter().filter(|shader| !shader.starts_with("gemm")) {
+        assert!(
+            root.join(format!("src/ops/{shader}.rs")).is_file(),
+            "shaders/{shader}.wgsl has no src/ops/{shader}.rs"
+        );
+    }
+    // Every name that an op gives itself in src/ops is the name of a case.
+    let fused = ["batch_norm_sums", "batch_norm_input"]; // run inside batch_norm's gradient
+    for path in sources(&root.join("src/ops")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for body in text.split("fn name(&self) -> &'static str {").skip(1) {
+            let body = &body[..body.find("fn inputs").unwrap_or(body.len())];
+            for op in body.split('"').skip(1).step_by(2) {
+                assert!(
+                    names.iter().any(|n| n == op) || fused.contains(&op),
+                    "{}: op {op:?} has no case",
+                    path.display()
+                );
+            }
+        }
+    }
+}
