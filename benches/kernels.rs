@@ -96,6 +96,7 @@ fn rows() -> Vec<Row> {
 fn adam(device: &Device) -> impl FnMut() -> Vec<Tensor> {
     let n = 10_000_000;
     let step = AdamStep { beta1: 0.5, beta2: 0.999, eps: 1e-8, step_size: 1e-6, v_scale: 1.0 };
+    let step = step.prepare(device).expect("the device works");
     let g = Tensor::full(device, [n], 0.25);
     let mut state = Some([0.5, 0.0, 0.0].map(|v| Tensor::full(device, [n], v)));
     move || {

@@ -4,7 +4,7 @@ mod checkpoint;
 mod devices;
 mod gan;
 mod gradients;
-mod layering;
 mod kernels;
+mod layering;
 mod ops;
 mod seed_keras;
