@@ -1,6 +1,8 @@
 //! Times every kernel on the cpu and gpu devices, after checking its result against the cpu device.
 //!
-//! `cargo bench --bench kernels -- [--device cpu|gpu|gpu:NAME] [--json] [FILTER]`
+//! `cargo bench --bench kernels -- [--device cpu|gpu|gpu:NAME] [--chosen] [--json] [FILTER]`
+//!
+//! On a GPU, products and convolutions are timed in every variant; `--chosen` leaves it at the one that the table chooses.
 
 use std::time::Instant;
 use toile::gpu::tuning;
@@ -94,6 +96,7 @@ fn rows() -> Vec<Row> {
 fn adam(device: &Device) -> impl FnMut() -> Vec<Tensor> {
     let n = 10_000_000;
     let step = AdamStep { beta1: 0.5, beta2: 0.999, eps: 1e-8, step_size: 1e-6, v_scale: 1.0 };
+    let step = step.prepare(device).expect("the device works");
     let g = Tensor::full(device, [n], 0.25);
     let mut state = Some([0.5, 0.0, 0.0].map(|v| Tensor::full(device, [n], v)));
     move || {
@@ -140,12 +143,13 @@ fn processor() -> f64 {
 }
 
 fn main() {
-    let (mut json, mut wanted, mut filter) = (false, None, String::new());
+    let (mut json, mut chosen, mut wanted, mut filter) = (false, false, None, String::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => {}
             "--json" => json = true,
+            "--chosen" => chosen = true,
             "--device" => wanted = arguments.next(),
             _ => filter = argument,
         }
@@ -166,13 +170,13 @@ fn main() {
             println!("{}", gpu.report());
         }
         for row in &rows {
-            measure(row, device, json);
+            measure(row, device, chosen, json);
         }
     }
 }
 
 /// Checks and times a row with the variant that the table chooses and, on a GPU, with all others.
-fn measure(row: &Row, device: &Device, json: bool) {
+fn measure(row: &Row, device: &Device, chosen: bool, json: bool) {
     let inputs = |device: &Device| -> Vec<Tensor> {
         let values = |i, n| Stream::new(1, Domain::Test, i).normal_vec(n);
         let each = (0..).zip(&row.inputs);
@@ -181,6 +185,7 @@ fn measure(row: &Row, device: &Device, json: bool) {
     let mut variants = vec![None];
     if let Device::Gpu(gpu) = device
         && row.tiled
+        && !chosen
     {
         variants.extend(tuning::variants(gpu).into_iter().map(Some));
     }

@@ -10,6 +10,8 @@ struct Params {
     chunk: u32,
     chunks: u32,
     eps: f32,
+    // Runs that the vec4s of a row of l are dealt to, where l is a multiple of 4.
+    runs: u32,
 }
 
 // Where element k of a channel (in order of image, then place) lies in x.
@@ -18,7 +20,31 @@ fn element(p: Params, channel: u32, k: u32) -> u32 {
     return (image * p.c + channel) * p.l + (k - image * p.l);
 }
 
+// Where vec4 k of a channel lies in x, and how many vec4s from there to the end of the row of l.
+struct Place {
+    at: u32,
+    left: u32,
+}
+
+fn place(p: Params, channel: u32, k: u32) -> Place {
+    let row = p.l / 4u;
+    let image = k / row;
+    return Place((image * p.c + channel) * row + (k - image * row), row - (k - image * row));
+}
+
+// The place of the channel's next vec4: behind the end of a row it is one image further on.
+fn next(p: Params, here: Place) -> Place {
+    let row = p.l / 4u;
+    let ends = here.left == 1u;
+    return Place(here.at + 1u + select(0u, (p.c - 1u) * row, ends), select(here.left - 1u, row, ends));
+}
+
+fn total(v: vec4<f32>) -> f32 {
+    return (v.x + v.y) + (v.z + v.w);
+}
+
 @group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x_quads: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partials_out: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> two_params: Params;
 
@@ -49,6 +75,34 @@ fn moments_partial(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
             squares += d * d;
         }
         partials_out[id] = vec2<f32>(mean, squares);
+    }
+}
+
+// The same where l and chunk are multiples of 4.
+@compute @workgroup_size(64)
+fn moments_partial_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = two_params;
+    let id = linear_id(gid, groups, 64u);
+    if id < p.c * p.chunks {
+        let channel = id / p.chunks;
+        let first = (id - channel * p.chunks) * (p.chunk / 4u);
+        let last = min(first + p.chunk / 4u, p.n * p.l / 4u);
+        let start = place(p, channel, first);
+        var here = start;
+        var sums = vec4<f32>();
+        for (var k = first; k < last; k++) {
+            sums += x_quads[here.at];
+            here = next(p, here);
+        }
+        let mean = total(sums) / f32((last - first) * 4u);
+        here = start;
+        var squares = vec4<f32>();
+        for (var k = first; k < last; k++) {
+            let d = x_quads[here.at] - mean;
+            squares += d * d;
+            here = next(p, here);
+        }
+        partials_out[id] = vec2<f32>(mean, total(squares));
     }
 }
 
@@ -97,6 +151,28 @@ fn normalize(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgro
     }
 }
 
+@group(0) @binding(4) var<storage, read_write> y_quads: array<vec4<f32>>;
+
+// The same where l is a multiple of 4: an invocation computes every runs-th vec4 of a channel of an image.
+// Grid: n * c * runs invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn normalize_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = normalize_params;
+    let id = linear_id(gid, groups, 64u);
+    let row = id / p.runs;
+    if row < p.n * p.c {
+        let channel = row % p.c;
+        let mean = moments[channel];
+        let scale = gamma[channel];
+        let shift = beta[channel];
+        let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
+        let length = p.l / 4u;
+        for (var i = id - row * p.runs; i < length; i += p.runs) {
+            y_quads[row * length + i] = scale * ((x_quads[row * length + i] - mean) * inv) + shift;
+        }
+    }
+}
+
 @group(0) @binding(2) var<storage, read> sums_dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> sums_partials: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read> sums_params: Params;
@@ -121,6 +197,32 @@ fn sums_partial(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_work
             dot += sums_dy[at] * ((x[at] - mean) * inv);
         }
         sums_partials[id] = vec2<f32>(sum, dot);
+    }
+}
+
+@group(0) @binding(2) var<storage, read> sums_dy_quads: array<vec4<f32>>;
+
+// The same where l and chunk are multiples of 4.
+@compute @workgroup_size(64)
+fn sums_partial_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = sums_params;
+    let id = linear_id(gid, groups, 64u);
+    if id < p.c * p.chunks {
+        let channel = id / p.chunks;
+        let first = (id - channel * p.chunks) * (p.chunk / 4u);
+        let last = min(first + p.chunk / 4u, p.n * p.l / 4u);
+        let mean = moments[channel];
+        let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
+        var here = place(p, channel, first);
+        var sum = vec4<f32>();
+        var dot = vec4<f32>();
+        for (var k = first; k < last; k++) {
+            let dy = sums_dy_quads[here.at];
+            sum += dy;
+            dot += dy * ((x_quads[here.at] - mean) * inv);
+            here = next(p, here);
+        }
+        sums_partials[id] = vec2<f32>(total(sum), total(dot));
     }
 }
 
@@ -156,5 +258,31 @@ fn input_gradient(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_wo
         let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
         let xhat = (x[id] - moments[channel]) * inv;
         dx[id] = gamma[channel] * inv * (dy[id] - sums[channel] / count - xhat * (sums[p.c + channel] / count));
+    }
+}
+
+@group(0) @binding(4) var<storage, read> dy_quads: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> dx_quads: array<vec4<f32>>;
+
+// The same where l is a multiple of 4: an invocation computes every runs-th vec4 of a channel of an image.
+// Grid: n * c * runs invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn input_gradient_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = input_params;
+    let id = linear_id(gid, groups, 64u);
+    let row = id / p.runs;
+    if row < p.n * p.c {
+        let channel = row % p.c;
+        let count = f32(p.n * p.l);
+        let mean = moments[channel];
+        let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
+        let scale = gamma[channel] * inv;
+        let shift = sums[channel] / count;
+        let slope = inv * (sums[p.c + channel] / count);
+        let length = p.l / 4u;
+        for (var i = id - row * p.runs; i < length; i += p.runs) {
+            let at = row * length + i;
+            dx_quads[at] = scale * (dy_quads[at] - shift - (x_quads[at] - mean) * slope);
+        }
     }
 }

@@ -1,13 +1,20 @@
 //!use index
 //!use math
 // y = f(a, b) elementwise, f chosen by `op` (the twin of the table in src/ops/binary.rs), with one constant c.
-// One invocation computes four neighbouring elements. Grid: ceil(n / 4) invocations in workgroups of 64, folded.
+// An operand is read through strides, 0 along the axes on which it is broadcast. Three entry points, by shape.
 
 override op: u32 = 0u;
 
 struct Params {
     n: u32,
     c: f32,
+    // Vec4s that one invocation computes.
+    quads: u32,
+    // Vec4s of a row, and runs that they are dealt to, for `rows`.
+    row_quads: u32,
+    runs: u32,
+    inner_a: u32,
+    inner_b: u32,
     rank: u32,
     dims: array<u32, 6>,
     strides_a: array<u32, 6>,
@@ -58,19 +65,63 @@ fn f(a: f32, b: f32, c: f32) -> f32 {
     }
 }
 
-// a and b have y's shape. (Buffers are whole vec4s, so the last invocation may reach past n.)
+@group(0) @binding(0) var<storage, read> a_quads: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b_quads: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y_quads: array<vec4<f32>>;
+
+fn f_quad(a: vec4<f32>, b: vec4<f32>, c: f32) -> vec4<f32> {
+    return vec4<f32>(f(a.x, b.x, c), f(a.y, b.y, c), f(a.z, b.z, c), f(a.w, b.w, c));
+}
+
+// a and b have y's shape. (Buffers are whole vec4s, so the last one may reach past n.)
+// Grid: ceil(n / 4 / quads) invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
-fn same_shape(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = linear_id(gid, groups, 64u) * 4u;
-    if i < params.n {
-        let c = params.c;
-//!repeat j 0..4
-        y[i + $j] = f(a[i + $j], b[i + $j], c);
-//!end
+fn same_shape(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let first = first_quad(wid, groups, local, params.quads);
+    let last = min(first + params.quads * 64u, (params.n + 3u) / 4u);
+    let c = params.c;
+    for (var i = first; i < last; i += 64u) {
+        y_quads[i] = f_quad(a_quads[i], b_quads[i], c);
     }
 }
 
-// a and b are read through strides: 0 along the axes on which they are broadcast.
+// Rows of whole vec4s, along which each operand either has one value or lies contiguous (as images with a value a
+// channel do). An invocation deals with every runs-th vec4 of a row, so it looks for its place once. The strides are
+// those of the other axes.
+// Grid: rows * runs invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn rows(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let id = linear_id(gid, groups, 64u);
+    let row = id / params.runs;
+    if row < params.n / 4u / params.row_quads {
+        let at_a = strided_index(row, params.rank, params.dims, params.strides_a);
+        let at_b = strided_index(row, params.rank, params.dims, params.strides_b);
+        let one_a = params.inner_a == 0u;
+        let one_b = params.inner_b == 0u;
+        // A vec4 that holds the one value, or the first of the row.
+        let value_a = vec4<f32>(a_quads[at_a / 4u][at_a % 4u]);
+        let value_b = vec4<f32>(b_quads[at_b / 4u][at_b % 4u]);
+        let c = params.c;
+        for (var i = id - row * params.runs; i < params.row_quads; i += params.runs) {
+            var v = value_a;
+            if !one_a {
+                v = a_quads[at_a / 4u + i];
+            }
+            var w = value_b;
+            if !one_b {
+                w = b_quads[at_b / 4u + i];
+            }
+            y_quads[row * params.row_quads + i] = f_quad(v, w, c);
+        }
+    }
+}
+
+// Any shapes. One invocation computes four neighbouring elements.
+// Grid: ceil(n / 4) invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn broadcast(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups, 64u) * 4u;

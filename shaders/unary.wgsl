@@ -1,8 +1,8 @@
 //!use index
 //!use math
 // y[i] = f(x[i]) for i < n, f chosen by `op` (the twin of the table in src/ops/unary.rs), with constants a and b.
-// One invocation computes four elements; buffers are whole vec4s, so the last one may reach past n.
-// Grid: ceil(n / 4) invocations in workgroups of 64, folded.
+// One invocation computes `quads` vec4s; buffers are whole vec4s, so the last one may reach past n.
+// Grid: ceil(n / 4 / quads) invocations in workgroups of 64, folded.
 
 override op: u32 = 0u;
 
@@ -10,6 +10,7 @@ struct Params {
     n: u32,
     a: f32,
     b: f32,
+    quads: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -76,12 +77,17 @@ fn f(x: f32, a: f32, b: f32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn unary(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = linear_id(gid, groups, 64u);
-    if i * 4u < params.n {
+fn unary(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let first = first_quad(wid, groups, local, params.quads);
+    let a = params.a;
+    let b = params.b;
+    let last = min(first + params.quads * 64u, (params.n + 3u) / 4u);
+    for (var i = first; i < last; i += 64u) {
         let v = x[i];
-        let a = params.a;
-        let b = params.b;
         y[i] = vec4<f32>(f(v.x, a, b), f(v.y, a, b), f(v.z, a, b), f(v.w, a, b));
     }
 }

@@ -16,6 +16,12 @@ fn linear_group(wid: vec3<u32>, groups: vec3<u32>) -> u32 {
     return wid.x + (wid.y + wid.z * groups.y) * groups.x;
 }
 
+// The first of several quads (vec4) that an invocation of a workgroup of 64 computes; the next ones lie 64 further on
+// each, so that neighbouring invocations always use neighbouring memory.
+fn first_quad(wid: vec3<u32>, groups: vec3<u32>, local: u32, quads: u32) -> u32 {
+    return linear_group(wid, groups) * 64u * quads + local;
+}
+
 // The coordinates of element `linear` of a contiguous tensor of shape `dims`.
 fn coordinates(linear: u32, dims: array<u32, 6>) -> array<u32, 6> {
     var at: array<u32, 6>;

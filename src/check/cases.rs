@@ -100,10 +100,21 @@ fn normal(shape: impl Into<Shape>) -> (Shape, Range) {
 
 /// The whole table.
 pub fn cases() -> Vec<Case> {
-    [unary(), binary(), layout(), reductions(), matmuls(), convolutions(), batch_norms(), large(), optable::rows()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        unary(),
+        binary(),
+        layout(),
+        reductions(),
+        matmuls(),
+        convolutions(),
+        batch_norms(),
+        large(),
+        tile_edges(),
+        optable::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn unary() -> Vec<Case> {
@@ -398,4 +409,71 @@ fn large() -> Vec<Case> {
     .into_iter()
     .map(|case| case.order(0))
     .collect()
+}
+
+/// Sizes around the edges of tiles, panels, splits and runs of vec4s. Values only.
+fn tile_edges() -> Vec<Case> {
+    let mut table = Vec::new();
+    for (m, n, k) in [(31, 33, 9), (32, 32, 8), (33, 31, 17), (63, 65, 40), (64, 64, 7), (5, 6, 3001), (130, 2, 515)] {
+        for (ta, tb) in [(false, false), (true, true)] {
+            let a: [usize; 2] = if ta { [k, m] } else { [m, k] };
+            let b: [usize; 2] = if tb { [n, k] } else { [k, n] };
+            let name = format!("matmul: edge {m}x{n}x{k}{}", if ta { " at bt" } else { "" });
+            let run = move |x: &[Tensor]| x[0].matmul_transposed(&x[1], ta, tb);
+            table.push(Case::new(&name, vec![normal(a), normal(b)], run).within(Accumulated(k)));
+        }
+    }
+    table.push(
+        Case::new("matmul: edge batch", vec![normal([3, 33, 35]), normal([3, 35, 34])], |x| x[0].matmul(&x[1]))
+            .within(Accumulated(35)),
+    );
+    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 8] = [
+        ("1x1", [3, 33, 7, 5], [31, 33, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
+        ("1x1 stride 2", [2, 9, 9, 8], [33, 9, 1, 1], conv([2, 2], [0; 4], [1, 1], 1)),
+        ("2x2 stride 2", [5, 8, 8, 8], [16, 8, 2, 2], conv([2, 2], [0; 4], [1, 1], 1)),
+        ("3x3 groups", [2, 66, 9, 9], [34, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 2)),
+        ("4x4 stride 2", [3, 8, 16, 16], [17, 8, 4, 4], conv([2, 2], [1; 4], [1, 1], 1)),
+        ("5x5 stride 3", [2, 5, 16, 13], [9, 5, 5, 5], conv([3, 3], [2, 1, 1, 2], [1, 1], 1)),
+        ("5x4 stride 2 dilated 3", [2, 6, 15, 14], [10, 6, 5, 4], conv([2, 3], [3; 4], [3, 2], 1)),
+        ("batch 33", [33, 4, 4, 4], [7, 4, 3, 3], conv([2, 2], [1; 4], [1, 1], 1)),
+    ];
+    for (what, x, w, settings) in rows {
+        let [oh, ow] = settings.output_size([x[2], x[3]], [w[2], w[3]]).expect("the rows fit");
+        let y = [x[0], w[0], oh, ow];
+        let run = move |t: &[Tensor]| t[0].conv2d(&t[1], settings);
+        table.push(
+            Case::new(&format!("conv2d: edge {what}"), vec![normal(x), normal(w)], run)
+                .within(Accumulated(w[1] * w[2] * w[3])),
+        );
+        let run = move |t: &[Tensor]| t[0].conv_transpose2d(&t[1], settings, [x[2], x[3]]);
+        table.push(
+            Case::new(&format!("conv2d_input: edge {what}"), vec![normal(y), normal(w)], run)
+                .within(Accumulated(w[0] * w[2] * w[3])),
+        );
+        let run = move |t: &[Tensor]| t[0].conv2d_weight(&t[1], settings, [w[2], w[3]]);
+        table.push(
+            Case::new(&format!("conv2d_weight: edge {what}"), vec![normal(x), normal(y)], run)
+                .within(Accumulated(x[0] * oh * ow)),
+        );
+    }
+    let images = |x: [usize; 4]| vec![normal(x), normal([x[1]]), normal([x[1]])];
+    let loose = Limit(1e-5, "a difference divided by a standard deviation");
+    let mut order_0: Vec<Case> = table.into_iter().map(|case| case.order(0)).collect();
+    for (x, order) in [([3, 5, 6, 6], 1), ([17, 5, 32, 28], 0)] {
+        let run = |x: &[Tensor]| x[0].batch_norm(Some(&x[1]), Some(&x[2]), 1e-3).0;
+        order_0.push(Case::new(&format!("batch_norm: edge vec4s {}", x[0]), images(x), run).within(loose).order(order));
+        let run = |x: &[Tensor]| x[0].add_channel_bias(&x[1]);
+        order_0.push(Case::new(&format!("add: edge channels {}", x[0]), images(x), run).order(order));
+        let run = |x: &[Tensor]| x[1].reshape([1, 5, 1, 1]) / (x[0].square() + 1.0);
+        order_0.push(Case::new(&format!("div: edge channels left {}", x[0]), images(x), run).order(order));
+    }
+    order_0.extend([
+        Case::new("mul: edge rows and all", vec![normal([9, 1, 64]), normal([1, 33, 64])], |x| &x[0] * &x[1]).order(0),
+        Case::new("mul: edge scalar", vec![normal([33, 64, 12]), normal([1])], |x| &x[0] * &x[1]).order(0),
+        Case::new("expand: edge", vec![normal([7, 1, 333])], |x| x[0].expand([7, 9, 333])).within(Exact).order(0),
+        Case::new("slice: edge", vec![normal([30, 40, 50])], |x| x[0].slice(&[1, 0, 2], &[1, 2, 3], &[29, 20, 16]))
+            .within(Exact)
+            .order(0),
+    ]);
+    order_0
 }

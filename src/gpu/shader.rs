@@ -43,10 +43,10 @@ const FILES: &[(&str, &str)] = shader_files! {
     "lib/gather.wgsl"
     "lib/index.wgsl"
     "lib/math.wgsl"
-    "lib/philox.wgsl"
     "lib/panel.wgsl"
     "lib/scatter.wgsl"
     "lib/texel.wgsl"
+    "lib/philox.wgsl"
 };
 
 /// The stems of all shaders (not of the library files), such as `matmul`.

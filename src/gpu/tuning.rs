@@ -58,6 +58,12 @@ pub fn choose(gpu: &Gpu, rows: usize, work: usize) -> Variant {
     }
 }
 
+/// How many vec4s one invocation of an elementwise kernel computes, one after another, of `n` elements in all. Starting
+/// an invocation costs a software adapter as much as computing a few; a GPU wants many invocations.
+pub fn quads(gpu: &Gpu, n: usize) -> u32 {
+    if gpu.report().kind == AdapterKind::Software && n >= 1 << 14 { 8 } else { 1 }
+}
+
 /// Every variant that this device can run, for tests and benchmarks.
 pub fn variants(gpu: &Gpu) -> Vec<Variant> {
     let mut all = vec![

@@ -2,6 +2,7 @@
 
 use crate::cpu::parallel::for_rows;
 use crate::error::Result;
+use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::reduce::sum_run;
 use crate::shape::Shape;
@@ -29,11 +30,29 @@ impl Sizes {
     }
 
     /// Calls `visit(start of a run of l elements)` for each image's part of channel c.
-    fn runs(self, c: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    fn channel(self, c: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
         (0..self.n).map(move |n| (n * self.c + c) * self.l..(n * self.c + c + 1) * self.l)
     }
 
-    fn params(self, eps: f64) -> Params {
+    /// Whether the kernels on whole vec4s may be used.
+    fn whole_quads(self) -> bool {
+        self.l > 0 && self.l.is_multiple_of(4)
+    }
+
+    /// The kernel of this name, and for these sizes; how many invocations a row of l takes.
+    fn row_kernel(self, gpu: &Gpu, entries: [&'static str; 2]) -> (Kernel, usize) {
+        match self.whole_quads() {
+            true => (Kernel::new("batch_norm", entries[1]), self.runs(gpu)),
+            false => (Kernel::new("batch_norm", entries[0]), self.l),
+        }
+    }
+
+    /// Invocations among which the vec4s of a row of l are dealt out.
+    fn runs(self, gpu: &Gpu) -> usize {
+        (self.l / 4).div_ceil(tuning::quads(gpu, self.count() * self.c) as usize).max(1)
+    }
+
+    fn params(self, gpu: &Gpu, eps: f64) -> Params {
         let chunk = CHUNK.min(self.count().max(1));
         Params {
             n: self.n as u32,
@@ -42,6 +61,7 @@ impl Sizes {
             chunk: chunk as u32,
             chunks: self.count().div_ceil(chunk).max(1) as u32,
             eps: eps as f32,
+            runs: self.runs(gpu) as u32,
         }
     }
 }
@@ -60,6 +80,7 @@ struct Params {
     chunk: u32,
     chunks: u32,
     eps: f32,
+    runs: u32,
 }
 
 /// A statistics pass in two kernels: a part of each channel, then the parts in order.
@@ -100,7 +121,7 @@ impl Moments {
         let s = Sizes::of(x[0].shape);
         let count = T::of(s.count() as f64);
         for c in 0..s.c {
-            let values = || s.runs(c).flat_map(|run| &x[0].data[run]);
+            let values = || s.channel(c).flat_map(|run| &x[0].data[run]);
             let mut mean = T::of(0.0);
             values().for_each(|&v| mean += v);
             mean = mean / count;
@@ -132,7 +153,7 @@ impl Op for Moments {
         let (s, x) = (Sizes::of(x[0].shape), x[0].data);
         let (means, vars) = y.split_at_mut(s.c);
         means.par_iter_mut().zip(vars).enumerate().with_min_len(4).for_each(|(c, (mean, var))| {
-            let exact = s.runs(c).map(|run| sum_run(&x[run])).sum::<f64>() / s.count() as f64;
+            let exact = s.channel(c).map(|run| sum_run(&x[run])).sum::<f64>() / s.count() as f64;
             *mean = exact as f32;
             let squares = |run: std::ops::Range<usize>| {
                 let mut lanes = [0.0f32; 8];
@@ -148,13 +169,15 @@ impl Op for Moments {
             };
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
-            *var = (s.runs(c).map(squares).sum::<f64>() / s.count() as f64 - shift * shift).max(0.0) as f32;
+            *var = (s.channel(c).map(squares).sum::<f64>() / s.count() as f64 - shift * shift).max(0.0) as f32;
         });
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let params = Sizes::of(x[0].shape).params(0.0);
-        gpu_two_pass(gpu, ["moments_partial", "moments_combine"], &[x[0].buffer], &params, y)
+        let s = Sizes::of(x[0].shape);
+        let params = s.params(gpu, 0.0);
+        let partial = if s.whole_quads() { "moments_partial_quads" } else { "moments_partial" };
+        gpu_two_pass(gpu, [partial, "moments_combine"], &[x[0].buffer], &params, y)
     }
 
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
@@ -189,7 +212,7 @@ impl BatchNorm {
         for c in 0..s.c {
             let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
             let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
-            for i in s.runs(c).flatten() {
+            for i in s.channel(c).flatten() {
                 y[i] = x[2].data[c] * ((x[0].data[i] - mean) * inv) + x[3].data[c];
             }
         }
@@ -245,12 +268,14 @@ impl Op for BatchNorm {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let s = Sizes::of(x[0].shape);
+        let (kernel, row) = s.row_kernel(gpu, ["normalize", "normalize_quads"]);
         gpu.run(&KernelCall {
-            kernel: Kernel::new("batch_norm", "normalize"),
+            kernel,
             reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer],
             writes: &[y.buffer],
-            params: bytemuck::bytes_of(&Sizes::of(x[0].shape).params(self.eps)),
-            workgroups: grid(y.shape.len() as u64, 64),
+            params: bytemuck::bytes_of(&s.params(gpu, self.eps)),
+            workgroups: grid((s.n * s.c * row) as u64, 64),
             label: "batch_norm",
         })
     }
@@ -288,7 +313,7 @@ impl BatchNormSums {
             let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
             let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
             let (mut sum, mut dot) = (T::of(0.0), T::of(0.0));
-            for i in s.runs(c).flatten() {
+            for i in s.channel(c).flatten() {
                 sum += x[2].data[i];
                 dot += x[2].data[i] * ((x[0].data[i] - mean) * inv);
             }
@@ -319,7 +344,7 @@ impl Op for BatchNormSums {
         let (sums, dots) = y.split_at_mut(s.c);
         sums.par_iter_mut().zip(dots).enumerate().with_min_len(4).for_each(|(c, (sum, dot))| {
             let (mean, mut total, mut total_dot) = (x[1].data[c], 0.0f64, 0.0f64);
-            for run in s.runs(c) {
+            for run in s.channel(c) {
                 let (x, dy) = (&x[0].data[run.clone()], &x[2].data[run]);
                 let mut lanes = [[0.0f32; 8]; 2];
                 let (x_rows, dy_rows) = (x.chunks_exact(8), dy.chunks_exact(8));
@@ -342,9 +367,11 @@ impl Op for BatchNormSums {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let params = Sizes::of(x[0].shape).params(self.eps);
+        let s = Sizes::of(x[0].shape);
+        let params = s.params(gpu, self.eps);
+        let partial = if s.whole_quads() { "sums_partial_quads" } else { "sums_partial" };
         let reads = [x[0].buffer, x[1].buffer, x[2].buffer];
-        gpu_two_pass(gpu, ["sums_partial", "sums_combine"], &reads, &params, y)
+        gpu_two_pass(gpu, [partial, "sums_combine"], &reads, &params, y)
     }
 
     fn vjp(&self, _: &[Tensor], _: &Tensor, _: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
@@ -366,7 +393,7 @@ impl BatchNormInput {
             let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
             let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
             let (sum, dot) = (x[3].data[c], x[3].data[s.c + c]);
-            for i in s.runs(c).flatten() {
+            for i in s.channel(c).flatten() {
                 let xhat = (x[0].data[i] - mean) * inv;
                 y[i] = x[2].data[c] * inv * (x[4].data[i] - sum / count - xhat * dot / count);
             }
@@ -408,12 +435,14 @@ impl Op for BatchNormInput {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let s = Sizes::of(x[0].shape);
+        let (kernel, row) = s.row_kernel(gpu, ["input_gradient", "input_gradient_quads"]);
         gpu.run(&KernelCall {
-            kernel: Kernel::new("batch_norm", "input_gradient"),
+            kernel,
             reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer, x[4].buffer],
             writes: &[y.buffer],
-            params: bytemuck::bytes_of(&Sizes::of(x[0].shape).params(self.eps)),
-            workgroups: grid(y.shape.len() as u64, 64),
+            params: bytemuck::bytes_of(&s.params(gpu, self.eps)),
+            workgroups: grid((s.n * s.c * row) as u64, 64),
             label: "batch_norm_input",
         })
     }

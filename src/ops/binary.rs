@@ -2,6 +2,7 @@
 
 use crate::cpu::parallel::{for_pieces, for_rows};
 use crate::error::Result;
+use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::layout::{MAX_RANK, padded};
 use crate::shape::{Shape, collapse};
@@ -136,6 +137,11 @@ impl Binary {
 struct Params {
     n: u32,
     c: f32,
+    quads: u32,
+    row_quads: u32,
+    runs: u32,
+    inner_a: u32,
+    inner_b: u32,
     rank: u32,
     dims: [u32; MAX_RANK],
     strides_a: [u32; MAX_RANK],
@@ -201,23 +207,47 @@ impl Op for Binary {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let (code, c) = self.code();
         let (sa, sb) = (x[0].shape.broadcast_strides(y.shape), x[1].shape.broadcast_strides(y.shape));
-        let (dims, [sa, sb]) = collapse(y.shape, [&sa, &sb]);
+        let (mut dims, [mut sa, mut sb]) = collapse(y.shape, [&sa, &sb]);
         let n = y.shape.len();
         let same = dims.len() == 1 && sa[0] == 1 && sb[0] == 1;
+        let quads = tuning::quads(gpu, n);
+        // Rows of whole vec4s, each beginning at a whole vec4 where an operand lies along it.
+        let row = dims.last().copied().unwrap_or(1);
+        let whole = |s: &[usize]| match s.split_last() {
+            Some((1, outer)) => outer.iter().all(|s| s % 4 == 0),
+            inner => inner.is_none_or(|(inner, _)| *inner == 0),
+        };
+        let rows = !same && row % 4 == 0 && whole(&sa) && whole(&sb);
+        let [mut inner_a, mut inner_b] = [0; 2];
+        if rows {
+            dims.pop();
+            [inner_a, inner_b] = [&mut sa, &mut sb].map(|s| s.pop().unwrap_or(0) as u32);
+        }
+        let runs = (row / 4).div_ceil(quads as usize).max(1);
         let params = Params {
+            quads,
+            row_quads: (row / 4) as u32,
+            runs: runs as u32,
+            inner_a,
+            inner_b,
             n: n as u32,
             c,
-            rank: dims.len() as u32,
+            rank: dims.len().max(1) as u32,
             dims: padded(&dims, 1),
             strides_a: padded(&sa, 0),
             strides_b: padded(&sb, 0),
         };
+        let (entry, invocations) = match (same, rows) {
+            (true, _) => ("same_shape", n.div_ceil(4 * quads as usize)),
+            (_, true) => ("rows", n / row * runs),
+            _ => ("broadcast", n.div_ceil(4)),
+        };
         gpu.run(&KernelCall {
-            kernel: Kernel::new("binary", if same { "same_shape" } else { "broadcast" }).constant("op", code as f64),
+            kernel: Kernel::new("binary", entry).constant("op", code as f64),
             reads: &[x[0].buffer, x[1].buffer],
             writes: &[y.buffer],
             params: bytemuck::bytes_of(&params),
-            workgroups: grid(n.div_ceil(4) as u64, 64),
+            workgroups: grid(invocations as u64, 64),
             label: self.name(),
         })
     }

@@ -2,8 +2,9 @@
 
 use crate::cpu::parallel::for_pieces;
 use crate::error::Result;
+use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
-use crate::shape::Shape;
+use crate::shape::{Shape, collapse};
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
 
 /// The most axes a kernel takes (after neighbouring axes were merged where they can be).
@@ -128,6 +129,9 @@ struct StridedParams {
     n: u32,
     rank: u32,
     offset: u32,
+    row: u32,
+    row_stride: u32,
+    runs: u32,
     dims: [u32; MAX_RANK],
     strides: [u32; MAX_RANK],
 }
@@ -198,11 +202,18 @@ impl Op for Strided {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let (offset, strides) = self.map(x[0].shape);
+        let n = y.shape.len();
+        let (mut dims, [mut strides]) = collapse(y.shape, [&strides]);
+        let (row, row_stride) = (dims.pop().unwrap_or(1), strides.pop().unwrap_or(0));
+        let runs = row.div_ceil(4 * tuning::quads(gpu, n) as usize);
         let params = StridedParams {
-            n: y.shape.len() as u32,
-            rank: y.shape.rank().max(1) as u32,
+            n: n as u32,
+            rank: dims.len().max(1) as u32,
             offset: offset as u32,
-            dims: padded(y.shape, 1),
+            row: row as u32,
+            row_stride: row_stride as u32,
+            runs: runs as u32,
+            dims: padded(&dims, 1),
             strides: padded(&strides, 0),
         };
         gpu.run(&KernelCall {
@@ -210,7 +221,7 @@ impl Op for Strided {
             reads: &[x[0].buffer],
             writes: &[y.buffer],
             params: bytemuck::bytes_of(&params),
-            workgroups: grid(y.shape.len() as u64, 64),
+            workgroups: grid((n / row * runs) as u64, 64),
             label: self.name(),
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::cpu::parallel::for_pieces;
 use crate::error::Result;
+use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
@@ -171,6 +172,7 @@ struct Params {
     n: u32,
     a: f32,
     b: f32,
+    quads: u32,
 }
 
 impl Op for Unary {
@@ -221,12 +223,13 @@ impl Op for Unary {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let (code, a, b) = self.code();
         let n = y.shape.len();
+        let quads = tuning::quads(gpu, n);
         gpu.run(&KernelCall {
             kernel: Kernel::new("unary", "unary").constant("op", code as f64),
             reads: &[x[0].buffer],
             writes: &[y.buffer],
-            params: bytemuck::bytes_of(&Params { n: n as u32, a, b }),
-            workgroups: grid(n.div_ceil(4) as u64, 64),
+            params: bytemuck::bytes_of(&Params { n: n as u32, a, b, quads }),
+            workgroups: grid(n.div_ceil(4 * quads as usize) as u64, 64),
             label: self.name(),
         })
     }
