@@ -5,7 +5,7 @@ use crate::autograd::{differentiable_grad_all, grad_all};
 use crate::error::Error;
 use crate::ops::Indices;
 use crate::tensor::{Device, Tensor};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -178,11 +178,17 @@ fn compute(
             got.push((role.clone(), value.clone()));
         }
     }
-    if !case.differentiated.is_empty() && !case.loss.is_empty() {
-        let targets: Vec<&Tensor> =
-            case.differentiated.iter().map(|name| inputs.tensor(name)).collect::<Result<_, _>>()?;
+    // The inputs that L is differentiated by: those listed, and those that a gradient is expected for, but for gradients
+    // that the function has taken itself. Without a list of outputs, L is the output `loss`.
+    let listed = case.differentiated.iter().cloned();
+    let expected = case.expected.keys().filter_map(|role| role.strip_prefix("grad.").map(str::to_string));
+    let names: BTreeSet<String> =
+        listed.chain(expected).filter(|name| !outputs.values.contains_key(&format!("grad.{name}"))).collect();
+    let in_loss = if case.loss.is_empty() { vec!["loss".to_string()] } else { case.loss.clone() };
+    if !names.is_empty() && (!case.loss.is_empty() || outputs.values.contains_key("loss")) {
+        let targets: Vec<&Tensor> = names.iter().map(|name| inputs.tensor(name)).collect::<Result<_, _>>()?;
         let mut total: Option<Tensor> = None;
-        for name in &case.loss {
+        for name in &in_loss {
             let missing = || Refusal::Failed(format!("the op has no output {name}"));
             let y = outputs.values.get(name).ok_or_else(missing)?;
             let term = match up.get(name) {
@@ -192,15 +198,15 @@ fn compute(
             total = Some(total.map_or(term.clone(), |total| total + term));
         }
         let total = total.unwrap_or_else(|| Tensor::scalar(device, 0.0));
-        for (name, d) in case.differentiated.iter().zip(grad_all(&total, &targets)) {
+        for (name, d) in names.iter().zip(grad_all(&total, &targets)) {
             got.push((format!("grad.{name}"), d));
         }
         if case.expected.keys().any(|role| role.starts_with("gg.")) {
             let first = differentiable_grad_all(&total, &targets);
-            let pairs = case.differentiated.iter().zip(&first).filter_map(|(name, d)| Some(d * v.get(name)?));
+            let pairs = names.iter().zip(&first).filter_map(|(name, d)| Some(d * v.get(name)?));
             let s = pairs.map(|t| t.sum()).reduce(|a, b| a + b);
             let s = s.ok_or_else(|| Refusal::Failed("second gradients are expected, but there is no v.*".into()))?;
-            let named = case.differentiated.iter().map(|name| format!("gg.{name}"));
+            let named = names.iter().map(|name| format!("gg.{name}"));
             let named = named.chain(up.keys().map(|name| format!("gg.up.{name}")));
             let by: Vec<&Tensor> = targets.iter().copied().chain(up.values()).collect();
             got.extend(named.zip(grad_all(&s, &by)));
