@@ -77,7 +77,7 @@ pub struct Product {
 }
 
 /// From this on, `divide` of `gather.wgsl` is not exact.
-const K_LIMIT: usize = 1 << 22;
+pub(super) const K_LIMIT: usize = 1 << 22;
 
 /// Bytes of b that are packed at a time: about what a processor's cache holds.
 const PANEL_BYTES: usize = 4 << 20;
@@ -230,16 +230,6 @@ impl Product {
             c_low: self.b.c_digits[1] as u32,
         }
     }
-}
-
-/// Multiplications of all products together.
-pub fn work(products: &[Product]) -> usize {
-    products.iter().map(|p| p.m * p.n * p.k * p.depth).sum()
-}
-
-/// Whether the tiled kernels can count this far.
-pub fn fits(products: &[Product]) -> bool {
-    products.iter().all(|p| p.k < K_LIMIT)
 }
 
 /// Computes products of the same two operands that together write each of y's `len` elements once.
