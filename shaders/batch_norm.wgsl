@@ -58,12 +58,17 @@ fn moments_partial(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
         let channel = id / p.chunks;
         let first = (id - channel * p.chunks) * p.chunk;
         let last = min(first + p.chunk, p.n * p.l);
-        // Two passes over the chunk: the mean, then the squares around it.
+        // Two passes over the chunk: the mean, then the squares around it. Sums are of distances from one element, which
+        // keep their digits where the values lie far from 0.
+        var origin = 0.0;
+        if first < last {
+            origin = x[element(p, channel, first)];
+        }
         var total = 0.0;
         for (var k = first; k < last; k++) {
-            total += x[element(p, channel, k)];
+            total += x[element(p, channel, k)] - origin;
         }
-        let mean = total / f32(last - first);
+        let mean = origin + total / f32(last - first);
         var squares = 0.0;
         for (var k = first; k < last; k++) {
             let d = x[element(p, channel, k)] - mean;
@@ -110,19 +115,20 @@ fn moments_combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
     let p = two_params;
     let channel = linear_id(gid, groups, 64u);
     if channel < p.c {
+        let origin = partials[channel * p.chunks].x;
         var count = 0.0;
-        var mean = 0.0;
+        var mean = 0.0; // from the origin
         var squares = 0.0;
         for (var chunk = 0u; chunk < p.chunks; chunk++) {
             let part = partials[channel * p.chunks + chunk];
             let size = f32(min(p.chunk, p.n * p.l - chunk * p.chunk));
-            let d = part.x - mean;
+            let d = (part.x - origin) - mean;
             let sum = count + size;
             mean += d * (size / sum);
             squares += part.y + d * d * (count * (size / sum));
             count = sum;
         }
-        combined[channel] = mean;
+        combined[channel] = origin + mean;
         combined[p.c + channel] = squares / count;
     }
 }

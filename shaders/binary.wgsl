@@ -40,6 +40,13 @@ fn bce_logits(z: f32, t: f32) -> f32 {
     return select(result, z, is_nan(z));
 }
 
+// -t ln p - (1-t) ln(1-p), each logarithm at least -100.
+fn bce_limited(p: f32, t: f32) -> f32 {
+    let log_p = log_f32(p);
+    let log_q = log_f32(1.0 - p);
+    return -(t * select(log_p, -100.0, log_p < -100.0) + (1.0 - t) * select(log_q, -100.0, log_q < -100.0));
+}
+
 fn f(a: f32, b: f32, c: f32) -> f32 {
     switch op {
         case 0u: { return a + b; }
@@ -48,6 +55,12 @@ fn f(a: f32, b: f32, c: f32) -> f32 {
         case 3u: { return a / b; }
         case 4u: { return bce_logits(a, b); }
         case 5u: { return bce(a, b, c); }
+        case 6u: { return bce_limited(a, b); }
+        case 7u: { return select(select(b, a, a > b || is_nan(a)), b, is_nan(b)); }
+        case 8u: { return select(select(b, a, a < b || is_nan(a)), b, is_nan(b)); }
+        case 9u: { return select(0.0, 1.0, a > b); }
+        case 10u: { return select(0.0, 1.0, a == b); }
+        case 11u: { return select(select(0.0, 0.5, a == b), 1.0, a > b); }
         default: { return a; }
     }
 }

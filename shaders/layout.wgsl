@@ -16,18 +16,28 @@ struct StridedParams {
 struct PadParams {
     n: u32,
     rank: u32,
+    value: f32,
     dims: array<u32, 6>,
     start: array<u32, 6>,
     step: array<u32, 6>,
     x_dims: array<u32, 6>,
 }
 
+// x is [outer, row]; its rows become parts of y's rows.
+struct PlaceParams {
+    n: u32,
+    row: u32,
+    y_row: u32,
+    start: u32,
+}
+
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<storage, read> strided_params: StridedParams;
 @group(0) @binding(2) var<storage, read> pad_params: PadParams;
+@group(0) @binding(2) var<storage, read> place_params: PlaceParams;
 
-// y[i] = x[offset + sum of i_d * stride_d]: permute, expand, slice. An invocation moves every runs-th element of a row,
+// y[i] = x[offset + sum of i_d * stride_d]: permute, expand, slice, flip. An invocation moves every runs-th element of a row,
 // so it looks for its place once. Grid: n / row * runs invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn strided(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -43,7 +53,7 @@ fn strided(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
     }
 }
 
-// y[start + i * step] = x[i], 0 elsewhere: the adjoint of slice. One invocation writes one element of y.
+// y[start + i * step] = x[i], `value` elsewhere: with value 0 the adjoint of slice. One invocation writes one element of y.
 // Grid: n invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn pad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -66,10 +76,20 @@ fn pad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) g
             rest = outer;
         }
 //!end
-        var v = 0.0;
+        var v = pad_params.value;
         if inside {
             v = x[from_x];
         }
         y[i] = v;
+    }
+}
+
+// y[o, start + r] = x[o, r]: one part of a concatenation. Here an invocation reads one element of x, n of them.
+@compute @workgroup_size(64)
+fn place(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups, 64u);
+    if i < place_params.n {
+        let outer = i / place_params.row;
+        y[outer * place_params.y_row + place_params.start + i - outer * place_params.row] = x[i];
     }
 }

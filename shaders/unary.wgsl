@@ -28,6 +28,23 @@ fn pow_f32(x: f32, a: f32) -> f32 {
     return select(select(select(not_a_number(), size, whole), -size, odd), size, x >= 0.0 || is_nan(x));
 }
 
+// x sigmoid(x)
+fn silu(x: f32) -> f32 {
+    return x * sigmoid_f32(x);
+}
+
+// The distribution function of N(0, 1): half of erfc(z) for z = -x / sqrt(2), with erfc(z) e^(z^2) = t P(t) and
+// t = 1 / (1 + z / 2) for z >= 0; P as in src/tensor/real.rs.
+fn normal_cdf(x: f32) -> f32 {
+    let t = 1.0 / (1.0 + abs(x) * 0.3535534);
+    let p = (((((((((0.0418302737 * t - 0.226950621) * t + 0.474425928) * t - 0.427817494) * t + 0.10818156) * t
+        - 0.0454118066) * t + 0.0882723409) * t + 0.176564789) * t + 0.246702629) * t + 0.282108065) * t + 0.28209434;
+    // Beyond |x| = 20 the exponential is 0, whatever the square.
+    let size = min(abs(x), 20.0);
+    let upper = 0.5 * t * p * exp_f32(-0.5 * size * size);
+    return select(select(upper, 1.0 - upper, x > 0.0), x, is_nan(x));
+}
+
 fn f(x: f32, a: f32, b: f32) -> f32 {
     switch op {
         case 0u: { return a * x + b; }
@@ -50,6 +67,11 @@ fn f(x: f32, a: f32, b: f32) -> f32 {
         case 17u: { return pow_f32(x, a); }
         case 18u: { return sin(x); }
         case 19u: { return cos(x); }
+        case 20u: { return expm1_f32(x); }
+        case 21u: { return silu(x); }
+        case 22u: { return select(a * expm1_f32(x), x, x > 0.0); }
+        case 23u: { return select(a * exp_f32(x), 1.0, x > 0.0); }
+        case 24u: { return normal_cdf(x); }
         default: { return x; }
     }
 }

@@ -1,5 +1,13 @@
 //! Gradients of any order: the backward walk, iterative, only along paths to the wanted targets.
 
+mod checkpoint;
+mod hooks;
+mod products;
+
+pub use checkpoint::checkpoint;
+pub use hooks::with_gradient_hook;
+pub use products::{hvp, jvp};
+
 use crate::tensor::{Tensor, no_grad, recording};
 use std::collections::HashMap;
 

@@ -26,9 +26,9 @@
 //! ```
 //!
 //! The modules, each using only those before it: [`error`], [`shape`], [`rng`], [`gpu`] (adapters, buffers, kernels;
-//! the only place that names wgpu), [`cpu`], [`tensor`], [`ops`], [`autograd`], [`check`] (the case table that holds
-//! every op on every device against the reference), [`nn`], [`optim`], [`data`], [`models`], [`report`], [`train`],
-//! [`cli`].
+//! the only place that names wgpu), [`cpu`], [`tensor`], [`ops`], [`autograd`], [`nn`], [`optim`], [`check`] (the
+//! case table that holds every op on every device against the reference), [`data`], [`models`], [`report`], [`train`],
+//! [`verify`], [`cli`].
 
 pub mod autograd;
 pub mod check;
@@ -46,6 +46,7 @@ pub mod rng;
 pub mod shape;
 pub mod tensor;
 pub mod train;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use tensor::{Device, Tensor};

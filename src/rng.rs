@@ -63,6 +63,18 @@ impl Stream {
         }
     }
 
+    /// The key, and (domain, low and high word of the index): what a kernel needs to make the same words.
+    pub(crate) fn identity(&self) -> ([u32; 2], [u32; 3]) {
+        (self.key, [self.counter[1], self.counter[2], self.counter[3]])
+    }
+
+    /// The same stream from its start.
+    pub(crate) fn restarted(&self) -> Stream {
+        let mut stream = self.clone();
+        (stream.counter[0], stream.used) = (0, 4);
+        stream
+    }
+
     /// The next 32 random bits.
     pub fn word(&mut self) -> u32 {
         if self.used == 4 {

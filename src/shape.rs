@@ -110,12 +110,12 @@ impl fmt::Debug for Shape {
 }
 
 /// Merges neighbouring axes that every operand walks evenly and drops axes of size 1: the same elements in the same
-/// order with as few axes as possible. Returns the sizes and each operand's strides; at least one axis remains.
+/// order with as few axes as possible (strides may be negative, in wrapping arithmetic). Returns the sizes and each operand's strides; at least one axis remains.
 pub fn collapse<const N: usize>(dims: &[usize], strides: [&[usize]; N]) -> (Vec<usize>, [Vec<usize>; N]) {
     let mut sizes: Vec<usize> = Vec::new();
     let mut merged: [Vec<usize>; N] = std::array::from_fn(|_| Vec::new());
     for axis in (0..dims.len()).filter(|&axis| dims[axis] != 1) {
-        let even = |s: usize| merged[s].last().is_some_and(|&outer| outer == strides[s][axis] * dims[axis]);
+        let even = |s: usize| merged[s].last().is_some_and(|&outer| outer == strides[s][axis].wrapping_mul(dims[axis]));
         if let Some(last) = sizes.last_mut()
             && (0..N).all(even)
         {

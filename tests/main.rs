@@ -1,10 +1,14 @@
 //! The integration tests: one binary, because linking wgpu is slow.
 
+mod autograd;
 mod checkpoint;
 mod devices;
 mod gan;
+mod golden;
 mod gradients;
 mod kernels;
+mod known_values;
 mod layering;
 mod ops;
+mod random;
 mod seed_keras;

@@ -7,6 +7,7 @@ mod progress;
 mod sample;
 mod selftest;
 mod train;
+mod verify;
 
 use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -26,6 +27,7 @@ enum Command {
     Sample(sample::Args),
     Selftest(selftest::Args),
     Devices(devices::Args),
+    Verify(verify::Args),
     CheckData(check_data::Args),
 }
 
@@ -44,6 +46,7 @@ pub fn run() -> u8 {
         Command::Sample(args) => sample::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::CheckData(args) => check_data::run(args),
     };
     match result {

@@ -21,18 +21,23 @@ macro_rules! shader_files {
 /// Every WGSL file: its path inside the shader folder, and its text.
 const FILES: &[(&str, &str)] = shader_files! {
     "adam.wgsl"
+    "axis_map.wgsl"
     "batch_norm.wgsl"
     "binary.wgsl"
     "conv2d.wgsl"
     "conv2d_input.wgsl"
     "conv2d_weight.wgsl"
+    "extremum.wgsl"
     "gemm.wgsl"
     "gemm_pack.wgsl"
     "gemm_panel.wgsl"
     "gemm_shuffle.wgsl"
     "layout.wgsl"
     "matmul.wgsl"
+    "max_pool.wgsl"
+    "random.wgsl"
     "reduce.wgsl"
+    "select.wgsl"
     "unary.wgsl"
     "lib/conv.wgsl"
     "lib/gather.wgsl"
@@ -41,6 +46,7 @@ const FILES: &[(&str, &str)] = shader_files! {
     "lib/panel.wgsl"
     "lib/scatter.wgsl"
     "lib/texel.wgsl"
+    "lib/philox.wgsl"
 };
 
 /// The stems of all shaders (not of the library files), such as `matmul`.

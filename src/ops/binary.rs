@@ -24,6 +24,19 @@ pub enum Binary {
     /// Binary cross-entropy of a probability a against a target b, as Keras has it:
     /// −b·ln p − (1−b)·ln(1−p) with p = a clipped to [clip, 1−clip]; derivative 0 outside
     BceClipped { clip: f64 },
+    /// Binary cross-entropy of a probability a against a target b, as PyTorch has it: both logarithms end at −100;
+    /// derivative (a−b)/max(a·(1−a), 1e-12) by a
+    Bce,
+    /// The larger one, NaN if either is; half of the derivative to each at a tie
+    Max,
+    /// The smaller one, NaN if either is; half of the derivative to each at a tie
+    Min,
+    /// 1 where a > b, else 0 (also for NaN)
+    Gt,
+    /// 1 where a = b, else 0 (also for NaN)
+    Equal,
+    /// 1 where a > b, ½ where a = b, else 0: the derivative of [`Binary::Max`] by a
+    Share,
 }
 
 use Binary::*;
@@ -63,6 +76,26 @@ impl Binary {
                 };
                 -(t * p.ln() + (one - t) * (one - p).ln())
             }),
+            Bce => map(a, step_a, b, step_b, y, |p, t| {
+                let log = |v: T| {
+                    let log = v.ln();
+                    if log < c(-100.0) { c(-100.0) } else { log }
+                };
+                -(t * log(p) + (one - t) * log(one - p))
+            }),
+            Max => map(a, step_a, b, step_b, y, |a, b| if a > b || a.is_nan() { a } else { b }),
+            Min => map(a, step_a, b, step_b, y, |a, b| if a < b || a.is_nan() { a } else { b }),
+            Gt => map(a, step_a, b, step_b, y, |a, b| if a > b { one } else { c(0.0) }),
+            Equal => map(a, step_a, b, step_b, y, |a, b| if a == b { one } else { c(0.0) }),
+            Share => map(a, step_a, b, step_b, y, |a, b| {
+                if a > b {
+                    one
+                } else if a == b {
+                    c(0.5)
+                } else {
+                    c(0.0)
+                }
+            }),
         }
     }
 
@@ -88,6 +121,12 @@ impl Binary {
             Div => (3, 0.0),
             BceWithLogits => (4, 0.0),
             BceClipped { clip } => (5, clip as f32),
+            Bce => (6, 0.0),
+            Max => (7, 0.0),
+            Min => (8, 0.0),
+            Gt => (9, 0.0),
+            Equal => (10, 0.0),
+            Share => (11, 0.0),
         }
     }
 }
@@ -118,6 +157,12 @@ impl Op for Binary {
             Div => "div",
             BceWithLogits => "bce_with_logits",
             BceClipped { .. } => "bce_clipped",
+            Bce => "bce",
+            Max => "max",
+            Min => "min",
+            Gt => "gt",
+            Equal => "equal",
+            Share => "share",
         }
     }
 
@@ -237,6 +282,23 @@ impl Op for Binary {
                     when(needs[1], b.shape(), &|| dy * &(&not_p.log() - &p.log())),
                 ]
             }
+            Bce => {
+                let not_a = a.affine(-1.0, 1.0);
+                let log = |t: &Tensor| t.log().clamp(-100.0, f32::MAX as f64);
+                vec![
+                    when(needs[0], a.shape(), &|| dy * &(&(a - b) / &(a * &not_a).clamp(1e-12, f32::MAX as f64))),
+                    when(needs[1], b.shape(), &|| dy * &(&log(&not_a) - &log(a))),
+                ]
+            }
+            Max => vec![
+                when(needs[0], a.shape(), &|| dy * &apply(Share, &[a, b])),
+                when(needs[1], b.shape(), &|| dy * &apply(Share, &[b, a])),
+            ],
+            Min => vec![
+                when(needs[0], a.shape(), &|| dy * &apply(Share, &[b, a])),
+                when(needs[1], b.shape(), &|| dy * &apply(Share, &[a, b])),
+            ],
+            Gt | Equal | Share => vec![None, None],
         }
     }
 }
@@ -320,5 +382,36 @@ impl Tensor {
     #[track_caller]
     pub fn bce_clipped(&self, target: &Tensor, clip: f64) -> Tensor {
         apply(BceClipped { clip }, &[self, target])
+    }
+
+    /// Binary cross-entropy of these probabilities against `target`, elementwise, as PyTorch has it: logarithms end at
+    /// −100, and the derivative is (p−t)/max(p·(1−p), 1e-12).
+    #[track_caller]
+    pub fn bce(&self, target: &Tensor) -> Tensor {
+        apply(Bce, &[self, target])
+    }
+
+    /// The larger of two, elementwise; NaN if either is NaN. At a tie each gets half of the derivative.
+    #[track_caller]
+    pub fn maximum(&self, other: &Tensor) -> Tensor {
+        apply(Max, &[self, other])
+    }
+
+    /// The smaller of two, elementwise; NaN if either is NaN. At a tie each gets half of the derivative.
+    #[track_caller]
+    pub fn minimum(&self, other: &Tensor) -> Tensor {
+        apply(Min, &[self, other])
+    }
+
+    /// 1 where this is greater than `other`, else 0; derivative 0 everywhere. `b.gt(&a)` is a < b.
+    #[track_caller]
+    pub fn gt(&self, other: &Tensor) -> Tensor {
+        apply(Gt, &[self, other])
+    }
+
+    /// 1 where this equals `other`, else 0; derivative 0 everywhere.
+    #[track_caller]
+    pub fn equal(&self, other: &Tensor) -> Tensor {
+        apply(Equal, &[self, other])
     }
 }

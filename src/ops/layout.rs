@@ -1,4 +1,4 @@
-//! Moving elements without changing them: reshape, permute, expand, slice, pad.
+//! Moving elements without changing them: reshape, permute, expand, slice, flip, pad.
 
 use crate::cpu::parallel::for_pieces;
 use crate::error::Result;
@@ -68,6 +68,8 @@ enum Strided {
     Expand { shape: Shape },
     /// y[i] = x[start + i·step] along every axis.
     Slice { start: Vec<usize>, step: Vec<usize>, len: Vec<usize> },
+    /// The listed axes run backwards: their strides are negative, in wrapping arithmetic.
+    Flip { axes: Vec<usize> },
 }
 
 impl Strided {
@@ -79,6 +81,11 @@ impl Strided {
             Strided::Expand { shape } => (0, x.broadcast_strides(shape)),
             Strided::Slice { start, step, .. } => {
                 (start.iter().zip(&own).map(|(s, o)| s * o).sum(), step.iter().zip(&own).map(|(s, o)| s * o).collect())
+            }
+            Strided::Flip { axes } => {
+                let last = axes.iter().map(|&axis| x[axis].saturating_sub(1) * own[axis]).sum();
+                let sign = |axis: usize| if axes.contains(&axis) { own[axis].wrapping_neg() } else { own[axis] };
+                (last, (0..x.rank()).map(sign).collect())
             }
         }
     }
@@ -99,17 +106,17 @@ fn copy_strided<T: Real>(x: &[T], offset: usize, strides: &[usize], shape: &Shap
     for axis in (0..shape.rank()).rev() {
         at[axis] = rest % shape[axis];
         rest /= shape[axis];
-        from += at[axis] * strides[axis];
+        from = from.wrapping_add(at[axis].wrapping_mul(strides[axis]));
     }
     for y in y {
         *y = x[from];
         for axis in (0..shape.rank()).rev() {
             at[axis] += 1;
-            from += strides[axis];
+            from = from.wrapping_add(strides[axis]);
             if at[axis] < shape[axis] {
                 break;
             }
-            from -= at[axis] * strides[axis];
+            from = from.wrapping_sub(at[axis].wrapping_mul(strides[axis]));
             at[axis] = 0;
         }
     }
@@ -135,6 +142,7 @@ impl Op for Strided {
             Strided::Permute { .. } => "permute",
             Strided::Expand { .. } => "expand",
             Strided::Slice { .. } => "slice",
+            Strided::Flip { .. } => "flip",
         }
     }
 
@@ -174,6 +182,12 @@ impl Op for Strided {
                     }
                 }
                 Shape::from(len.clone())
+            }
+            Strided::Flip { axes } => {
+                if axes.iter().any(|&axis| axis >= x.rank()) {
+                    return Err(format!("axes {axes:?} are not axes of the tensor"));
+                }
+                x.clone()
             }
         };
         if shape.rank() > MAX_RANK { Err(format!("more than {MAX_RANK} axes")) } else { Ok(shape) }
@@ -222,23 +236,25 @@ impl Op for Strided {
             }
             Strided::Expand { .. } => dy.sum_to(x.shape()),
             Strided::Slice { start, step, .. } => {
-                apply(Pad { start: start.clone(), step: step.clone(), shape: x.shape().clone() }, &[dy])
+                apply(Pad { start: start.clone(), step: step.clone(), shape: x.shape().clone(), value: 0.0 }, &[dy])
             }
+            Strided::Flip { axes } => dy.flip(axes),
         })]
     }
 }
 
-/// The adjoint of slice: zeros of `shape` with y[start + i·step] = x[i].
+/// y of `shape`, `value` everywhere but y[start + i·step] = x[i]. With value 0 it is the adjoint of slice.
 #[derive(Clone, Debug)]
 struct Pad {
     start: Vec<usize>,
     step: Vec<usize>,
     shape: Shape,
+    value: f64,
 }
 
 impl Pad {
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
-        y.fill(T::of(0.0));
+        y.fill(T::of(self.value));
         let (from, to) = (x[0].shape, shape.strides());
         for (i, &v) in x[0].data.iter().enumerate() {
             let (mut rest, mut index) = (i, 0);
@@ -257,6 +273,7 @@ impl Pad {
 struct PadParams {
     n: u32,
     rank: u32,
+    value: f32,
     dims: [u32; MAX_RANK],
     start: [u32; MAX_RANK],
     step: [u32; MAX_RANK],
@@ -277,8 +294,8 @@ impl Op for Pad {
         if x[0].rank() != rank || self.start.len() != rank || self.step.len() != rank || rank > MAX_RANK {
             return Err(format!("{:?} zeros before need one entry an axis, of at most {MAX_RANK}", self.start));
         }
-        for axis in 0..rank {
-            if x[0][axis] > 0 && self.start[axis] + (x[0][axis] - 1) * self.step[axis] >= self.shape[axis] {
+        for (axis, &len) in x[0].iter().enumerate() {
+            if len > 0 && self.start[axis] + (len - 1) * self.step[axis] >= self.shape[axis] {
                 return Err(format!("axis {axis} does not fit into {}", self.shape));
             }
         }
@@ -291,6 +308,7 @@ impl Op for Pad {
         let params = PadParams {
             n: y.shape.len() as u32,
             rank: y.shape.rank().max(1) as u32,
+            value: self.value as f32,
             dims: padded(y.shape, 1),
             start: padded(&self.start, 0),
             step: padded(&self.step, 1),
@@ -355,15 +373,27 @@ impl Tensor {
         self.slice(&start, &vec![1; self.rank()], &size)
     }
 
+    /// The listed axes backwards.
+    #[track_caller]
+    pub fn flip(&self, axes: &[usize]) -> Tensor {
+        apply(Strided::Flip { axes: axes.to_vec() }, &[self])
+    }
+
     /// Zeros around: `before[d]` and `after[d]` of them on axis d.
     #[track_caller]
     pub fn pad(&self, before: &[usize], after: &[usize]) -> Tensor {
+        self.pad_value(before, after, 0.0)
+    }
+
+    /// `value` around: `before[d]` and `after[d]` of it on axis d.
+    #[track_caller]
+    pub fn pad_value(&self, before: &[usize], after: &[usize], value: f64) -> Tensor {
         assert!(
             before.len() == self.rank() && after.len() == self.rank(),
             "pad: {before:?} before and {after:?} after need one entry an axis (x {})",
             self.shape()
         );
         let shape: Vec<usize> = (0..self.rank()).map(|axis| before[axis] + self.shape()[axis] + after[axis]).collect();
-        apply(Pad { start: before.to_vec(), step: vec![1; self.rank()], shape: shape.into() }, &[self])
+        apply(Pad { start: before.to_vec(), step: vec![1; self.rank()], shape: shape.into(), value }, &[self])
     }
 }

@@ -1,14 +1,36 @@
 //! The op table: one file a family, beside the shader of the same name; derived ops have no kernel of their own.
 
+pub mod activation;
 pub mod adam;
+pub mod axis_map;
 pub mod batch_norm;
 pub mod binary;
+pub mod concat;
 pub mod conv2d;
 pub mod conv2d_input;
 pub mod conv2d_weight;
+pub mod extremum;
+pub mod gather;
+pub mod indices;
 pub mod layout;
+pub mod losses;
 pub mod matmul;
+pub mod max_pool;
+pub mod norm;
+pub mod pad_modes;
+pub mod pool;
+pub mod random;
 pub mod reduce;
+pub mod reduce_more;
+pub mod resample;
+pub mod select;
+pub mod softmax;
+pub mod spectral_norm;
 pub mod unary;
+pub mod unrolled;
 
+pub use axis_map::AxisMap;
 pub use conv2d::Conv2d;
+pub use indices::Indices;
+pub use pad_modes::PadMode;
+pub use pool::Pool2d;

@@ -19,20 +19,21 @@ pub struct Sum {
 
 /// x's axes merged and sorted into kept and summed ones, each with sizes and strides.
 #[derive(Debug)]
-struct Split {
-    kept: (Vec<usize>, Vec<usize>),
-    summed: (Vec<usize>, Vec<usize>),
+pub(crate) struct Split {
+    pub kept: (Vec<usize>, Vec<usize>),
+    pub summed: (Vec<usize>, Vec<usize>),
     /// True if the innermost merged axis is summed.
-    inner_summed: bool,
+    pub inner_summed: bool,
 }
 
-impl Sum {
-    fn split(&self, x: &Shape) -> Split {
+impl Split {
+    /// Of a tensor of shape `x` reduced over `axes`.
+    pub fn new(x: &Shape, axes: &[usize]) -> Split {
         let own = x.strides();
         // A second operand, the output, keeps axes of different roles from being merged.
         let mut out_strides = vec![0; x.rank()];
         let mut stride = 1;
-        for axis in (0..x.rank()).rev().filter(|axis| !self.axes.contains(axis)) {
+        for axis in (0..x.rank()).rev().filter(|axis| !axes.contains(axis)) {
             out_strides[axis] = stride;
             stride *= x[axis];
         }
@@ -41,6 +42,27 @@ impl Sum {
             (0..dims.len()).filter(|&i| (ys[i] == 0) == summed).map(|i| (dims[i], xs[i])).unzip()
         };
         Split { kept: pick(false), summed: pick(true), inner_summed: ys.last() == Some(&0) }
+    }
+}
+
+/// The shape without `axes`, or why they cannot be reduced.
+pub(crate) fn without(x: &Shape, axes: &[usize]) -> Result<Shape, String> {
+    let mut sorted = axes.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() != axes.len() || sorted.iter().any(|&axis| axis >= x.rank()) {
+        return Err(format!("axes {axes:?} are not distinct axes of the tensor"));
+    }
+    let split = Split::new(x, axes);
+    if split.kept.0.len().max(split.summed.0.len()) > MAX_RANK {
+        return Err(format!("more than {MAX_RANK} axes after merging"));
+    }
+    Ok(Shape::from((0..x.rank()).filter(|axis| !axes.contains(axis)).map(|axis| x[axis]).collect::<Vec<_>>()))
+}
+
+impl Sum {
+    fn split(&self, x: &Shape) -> Split {
+        Split::new(x, &self.axes)
     }
 
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
@@ -58,7 +80,7 @@ impl Sum {
 }
 
 /// The offset of the i-th element along axes of the given sizes and strides.
-fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> usize {
+pub(crate) fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> usize {
     let (mut rest, mut at) = (i, 0);
     for axis in (0..dims.len()).rev() {
         at += rest % dims[axis] * strides[axis];
@@ -108,17 +130,7 @@ impl Op for Sum {
     }
 
     fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
-        let x = x[0];
-        let mut sorted = self.axes.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if sorted.len() != self.axes.len() || sorted.iter().any(|&axis| axis >= x.rank()) {
-            return Err(format!("axes {:?} are not distinct axes of the tensor", self.axes));
-        }
-        if self.split(x).kept.0.len().max(self.split(x).summed.0.len()) > MAX_RANK {
-            return Err(format!("more than {MAX_RANK} axes after merging"));
-        }
-        Ok(Shape::from((0..x.rank()).filter(|axis| !self.axes.contains(axis)).map(|axis| x[axis]).collect::<Vec<_>>()))
+        without(x[0], &self.axes)
     }
 
     reference_loops!();

@@ -6,6 +6,7 @@ use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// The functions, with the convention at each kink.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +51,16 @@ pub enum Unary {
     Sin,
     /// cos x (radians)
     Cos,
+    /// e^x − 1
+    Expm1,
+    /// x·σ(x)
+    Silu,
+    /// x where x > 0, else alpha·(e^x − 1)
+    Elu { alpha: f64 },
+    /// 1 where x > 0, else alpha·e^x: the derivative of [`Unary::Elu`], `alpha` at 0
+    EluSlope { alpha: f64 },
+    /// Φ(x) = ½·(1 + erf(x/√2))
+    NormalCdf,
 }
 
 use Unary::*;
@@ -107,6 +118,14 @@ impl Unary {
             Pow { exponent } => map(x, y, |x| x.powf(c(exponent))),
             Sin => map(x, y, T::sin),
             Cos => map(x, y, T::cos),
+            Expm1 => map(x, y, T::exp_m1),
+            Silu => map(x, y, |x| {
+                let e = (-x.abs()).exp();
+                x * ((if x < zero { e } else { one }) / (one + e))
+            }),
+            Elu { alpha } => map(x, y, |x| if x > zero { x } else { c(alpha) * x.exp_m1() }),
+            EluSlope { alpha } => map(x, y, |x| if x > zero { one } else { c(alpha) * x.exp() }),
+            NormalCdf => map(x, y, T::normal_cdf),
         }
     }
 
@@ -137,6 +156,11 @@ impl Unary {
             Pow { exponent } => (17, exponent as f32, 0.0),
             Sin => (18, 0.0, 0.0),
             Cos => (19, 0.0, 0.0),
+            Expm1 => (20, 0.0, 0.0),
+            Silu => (21, 0.0, 0.0),
+            Elu { alpha } => (22, alpha as f32, 0.0),
+            EluSlope { alpha } => (23, alpha as f32, 0.0),
+            NormalCdf => (24, 0.0, 0.0),
         }
     }
 }
@@ -174,6 +198,11 @@ impl Op for Unary {
             Pow { .. } => "pow",
             Sin => "sin",
             Cos => "cos",
+            Expm1 => "expm1",
+            Silu => "silu",
+            Elu { .. } => "elu",
+            EluSlope { .. } => "elu_slope",
+            NormalCdf => "normal_cdf",
         }
     }
 
@@ -226,6 +255,16 @@ impl Op for Unary {
             Pow { exponent } => dy * &(&x.pow(exponent - 1.0) * exponent),
             Sin => dy * &x.cos(),
             Cos => dy * &(&x.sin() * -1.0),
+            Expm1 => dy * &(y + 1.0),
+            // σ + x·σ·(1−σ) = σ + y·(1−σ)
+            Silu => {
+                let s = x.sigmoid();
+                dy * &(&s + &(y * &s.affine(-1.0, 1.0)))
+            }
+            Elu { alpha } => dy * &apply(EluSlope { alpha }, &[x]),
+            // alpha·e^x where x ≤ 0, else 0
+            EluSlope { .. } => dy * &(y - &x.leaky_relu_slope(0.0)),
+            NormalCdf => dy * &((&x.square() * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2)),
         };
         vec![Some(dx)]
     }
@@ -338,5 +377,25 @@ impl Tensor {
     /// cos x (radians)
     pub fn cos(&self) -> Tensor {
         apply(Cos, &[self])
+    }
+
+    /// e^x − 1, accurate near 0.
+    pub fn expm1(&self) -> Tensor {
+        apply(Expm1, &[self])
+    }
+
+    /// x·σ(x), also called swish (Elfwing et al. 2017); NaN at −∞.
+    pub fn silu(&self) -> Tensor {
+        apply(Silu, &[self])
+    }
+
+    /// x where x > 0, else alpha·(e^x − 1) (Clevert et al. 2015); the derivative at 0 is `alpha`.
+    pub fn elu(&self, alpha: f64) -> Tensor {
+        apply(Elu { alpha }, &[self])
+    }
+
+    /// Φ(x) = ½·(1 + erf(x/√2)), the distribution function of N(0, 1).
+    pub fn normal_cdf(&self) -> Tensor {
+        apply(NormalCdf, &[self])
     }
 }

@@ -118,6 +118,13 @@ impl Tensor {
         Tensor::leaf(&self.0.device, self.0.shape.clone(), self.0.storage.clone())
     }
 
+    /// The same values as made by `op` from `inputs`, while recording: for ops that compute their values otherwise.
+    pub(crate) fn made_by(&self, op: impl Op, inputs: &[&Tensor]) -> Tensor {
+        let origin =
+            is_recording().then(|| Origin { op: Arc::new(op), inputs: inputs.iter().map(|&x| x.clone()).collect() });
+        Tensor::with_origin(&self.0.device, self.0.shape.clone(), self.0.storage.clone(), origin)
+    }
+
     /// The shape.
     pub fn shape(&self) -> &Shape {
         &self.0.shape

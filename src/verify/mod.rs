@@ -1,0 +1,117 @@
+//! Outside case files against the engine: reads `index.json` and its tensors, runs each case on a device, compares.
+//!
+//! A case names an op, its attributes and inputs, and holds what must come out: values, gradients, second gradients.
+//! One file here a group of ops: a function from inputs to outputs. Gradients of both orders are taken in `run`.
+
+mod activation;
+mod case;
+mod conv;
+mod dense;
+mod loss;
+mod norm;
+mod optimizer;
+mod penalty;
+mod resample;
+mod run;
+mod spectral;
+
+pub use case::{Attrs, Case, Expected};
+pub use run::{Outcome, Refusal, Worst};
+
+use crate::error::Result;
+use crate::tensor::Device;
+use std::path::Path;
+
+/// How one case ended.
+#[derive(Clone, Debug)]
+pub struct CaseReport {
+    /// The case.
+    pub name: String,
+    /// What it computes.
+    pub op: String,
+    /// The group it is in.
+    pub group: String,
+    /// Passed, failed or not supported.
+    pub outcome: Outcome,
+}
+
+/// How all cases of a directory ended.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyReport {
+    /// One entry a case that was run, in the index's order.
+    pub cases: Vec<CaseReport>,
+}
+
+impl VerifyReport {
+    /// How many passed.
+    pub fn passed(&self) -> usize {
+        self.count(|outcome| matches!(outcome, Outcome::Passed(_)))
+    }
+
+    /// How many gave other values, or none.
+    pub fn failed(&self) -> usize {
+        self.count(|outcome| matches!(outcome, Outcome::Failed { .. }))
+    }
+
+    /// How many use an op or attribute that the engine does not know.
+    pub fn not_supported(&self) -> usize {
+        self.count(|outcome| matches!(outcome, Outcome::NotSupported(_)))
+    }
+
+    fn count(&self, which: impl Fn(&Outcome) -> bool) -> usize {
+        self.cases.iter().filter(|case| which(&case.outcome)).count()
+    }
+}
+
+/// Runs every case of the directory on the device, or those whose name, op or group contains `filter`.
+///
+/// # Errors
+/// A missing, cut-short or ill-formed `index.json` or tensor file, with its name and what is wrong where. A case that
+/// fails is no error: it is in the report.
+pub fn verify_dir(dir: &Path, device: &Device, filter: Option<&str>) -> Result<VerifyReport> {
+    verify_dir_with(dir, device, filter, |_| ())
+}
+
+/// [`verify_dir`], calling `progress` after each case.
+///
+/// # Errors
+/// As [`verify_dir`].
+pub fn verify_dir_with(
+    dir: &Path,
+    device: &Device,
+    filter: Option<&str>,
+    mut progress: impl FnMut(&CaseReport),
+) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    let mut files = case::Files::new(dir);
+    for case in case::read_index(dir)? {
+        let wanted = |filter: &str| [&case.name, &case.op, &case.group].iter().any(|text| text.contains(filter));
+        if !filter.is_none_or(wanted) {
+            continue;
+        }
+        let outcome = match function(&case.op) {
+            None => Outcome::NotSupported(format!("the op {}", case.op)),
+            Some(function) => run::run(&case, files.tensors(&case)?, device, function),
+        };
+        let ended = CaseReport { name: case.name, op: case.op, group: case.group, outcome };
+        progress(&ended);
+        report.cases.push(ended);
+    }
+    Ok(report)
+}
+
+/// The function that computes an op's outputs.
+fn function(op: &str) -> Option<run::Function> {
+    let groups = [
+        activation::function,
+        conv::function,
+        dense::function,
+        loss::function,
+        norm::function,
+        optimizer::function,
+        penalty::function,
+        resample::function,
+        spectral::function,
+    ];
+    groups.iter().find_map(|group| group(op))
+}

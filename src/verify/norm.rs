@@ -1,0 +1,98 @@
+//! Normalisation layers.
+
+use super::run::{Function, Inputs, Outputs, Refusal};
+use crate::ops::reduce_more::Variance;
+use crate::tensor::{Tensor, no_grad};
+
+pub fn function(op: &str) -> Option<Function> {
+    Some(match op {
+        "batch_norm_train" => batch_norm_train,
+        "batch_norm_eval" => batch_norm_eval,
+        "batch_norm_running" => batch_norm_running,
+        "instance_norm" => instance_norm,
+        "layer_norm" => layer_norm,
+        "group_norm" => group_norm,
+        "adain" => adain,
+        _ => return None,
+    })
+}
+
+fn row(moments: &Tensor, i: usize) -> Tensor {
+    moments.narrow(0, i, 1).reshape([moments.dim(1)])
+}
+
+fn batch_norm_train(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["eps"])?;
+    let (y, moments) = i.tensor("x")?.batch_norm(i.maybe("gamma"), i.maybe("beta"), i.attrs.number("eps", 1e-5)?);
+    Ok(Outputs::one("y", y).and("batch_mean", row(&moments, 0)).and("batch_var_biased", row(&moments, 1)))
+}
+
+fn batch_norm_eval(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["eps"])?;
+    let (mean, var) = (i.tensor("running_mean")?, i.tensor("running_var")?);
+    let eps = i.attrs.number("eps", 1e-5)?;
+    Ok(Outputs::one("y", i.tensor("x")?.batch_norm_with(mean, var, i.maybe("gamma"), i.maybe("beta"), eps)))
+}
+
+/// x holds one training batch a step; both conventions say how the running statistics move (see the index).
+fn batch_norm_running(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["eps", "momentum", "convention"])?;
+    let (x, gamma, beta) = (i.tensor("x")?, i.maybe("gamma"), i.maybe("beta"));
+    let (eps, momentum) = (i.attrs.number("eps", 1e-5)?, i.attrs.number("momentum", 0.1)?);
+    let torch = match i.attrs.text("convention", "torch")? {
+        "torch" => true,
+        "keras" => false,
+        other => return Err(Refusal::NotSupported(format!("the convention {other}"))),
+    };
+    let (mut mean, mut var) = (i.tensor("running_mean")?.clone(), i.tensor("running_var")?.clone());
+    let batch = |step: usize| x.narrow(0, step, 1).reshape(&x.shape()[1..]);
+    let share = if torch { momentum } else { 1.0 - momentum };
+    let (mut means, mut vars, mut ys) = (Vec::new(), Vec::new(), Vec::new());
+    no_grad(|| {
+        for step in 0..x.dim(0) {
+            let x = batch(step);
+            let (y, moments) = x.batch_norm(gamma, beta, eps);
+            let count = (x.len() / x.dim(1).max(1)) as f64;
+            let unbiased = if torch { count / (count - 1.0) } else { 1.0 };
+            mean = &mean * (1.0 - share) + row(&moments, 0) * share;
+            var = &var * (1.0 - share) + row(&moments, 1) * (share * unbiased);
+            means.push(mean.clone());
+            vars.push(var.clone());
+            ys.push(y);
+        }
+        let stacked = |rows: &[Tensor]| Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0);
+        let after = batch(0).batch_norm_with(&mean, &var, gamma, beta, eps);
+        let outputs = Outputs::one("y", stacked(&ys)).and("y_eval_after", after);
+        Ok(outputs.and("running_mean", stacked(&means)).and("running_var", stacked(&vars)))
+    })
+}
+
+fn instance_norm(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["eps"])?;
+    let y = i.tensor("x")?.instance_norm(i.maybe("gamma"), i.maybe("beta"), i.attrs.number("eps", 1e-5)?);
+    Ok(Outputs::one("y", y))
+}
+
+fn layer_norm(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["eps", "normalized_shape"])?;
+    let x = i.tensor("x")?;
+    let axes = i.attrs.count("normalized_shape");
+    let Some(axis) = x.rank().checked_sub(axes).filter(|_| axes > 0) else {
+        return Err(Refusal::NotSupported(format!("a normalized_shape of {axes} axes for {}", x.shape())));
+    };
+    let y = x.layer_norm(axis, i.maybe("gamma"), i.maybe("beta"), i.attrs.number("eps", 1e-5)?);
+    Ok(Outputs::one("y", y))
+}
+
+fn group_norm(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["eps", "groups"])?;
+    let (groups, eps) = (i.attrs.size("groups", 1)?, i.attrs.number("eps", 1e-5)?);
+    Ok(Outputs::one("y", i.tensor("x")?.group_norm(groups, i.maybe("gamma"), i.maybe("beta"), eps)))
+}
+
+fn adain(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["eps", "unbiased"])?;
+    let kind = if i.attrs.flag("unbiased", false)? { Variance::Sample } else { Variance::Population };
+    let y = i.tensor("content")?.adain(i.tensor("style")?, i.attrs.number("eps", 1e-5)?, kind);
+    Ok(Outputs::one("y", y))
+}

@@ -1,0 +1,151 @@
+//! Optimiser trajectories.
+
+use super::run::{Function, Inputs, Outputs, Refusal};
+use crate::autograd::grad_all;
+use crate::ops::adam::{AdamStep, adam_update};
+use crate::optim::adamw;
+use crate::optim::rmsprop::{Convention, RmsProp, RmsPropState};
+use crate::optim::sgd::Sgd;
+use crate::tensor::{Tensor, no_grad};
+
+pub fn function(op: &str) -> Option<Function> {
+    Some(match op {
+        "optimizer" => given_gradients,
+        "optimizer_on_quadratic" => quadratic,
+        _ => return None,
+    })
+}
+
+/// An optimiser of one parameter and its state.
+enum Optimizer {
+    Sgd(Sgd, Option<Tensor>),
+    RmsProp(RmsProp, RmsPropState),
+    Adam { settings: Adam, m: Tensor, v: Tensor, t: i32 },
+}
+
+#[derive(Clone, Copy)]
+struct Adam {
+    lr: f64,
+    betas: [f64; 2],
+    eps: f64,
+    keras: bool,
+    decoupled: bool,
+    weight_decay: f64,
+}
+
+impl Optimizer {
+    fn new(i: &Inputs, p: &Tensor) -> Result<Optimizer, Refusal> {
+        let a = i.attrs;
+        let kind = a.text("kind", "")?;
+        let lr = a.number("lr", 1e-3)?;
+        let weight_decay = a.number("weight_decay", 0.0)?;
+        let zeros = || Tensor::zeros(p.device(), p.shape());
+        Ok(match kind {
+            "sgd" => {
+                a.only(&["kind", "lr", "momentum", "dampening", "nesterov", "weight_decay"])?;
+                let (momentum, dampening) = (a.number("momentum", 0.0)?, a.number("dampening", 0.0)?);
+                Optimizer::Sgd(
+                    Sgd { lr, momentum, dampening, nesterov: a.flag("nesterov", false)?, weight_decay },
+                    None,
+                )
+            }
+            "rmsprop" | "rmsprop_keras" => {
+                a.only(&["kind", "lr", "alpha", "rho", "eps", "momentum", "centered", "weight_decay"])?;
+                let convention = if kind == "rmsprop" { Convention::Torch } else { Convention::Keras };
+                let mut r = RmsProp::new(lr, convention);
+                r.rho = a.number("alpha", a.number("rho", r.rho)?)?;
+                r.eps = a.number("eps", r.eps)?;
+                r.momentum = a.number("momentum", 0.0)?;
+                r.centered = a.flag("centered", false)?;
+                r.weight_decay = weight_decay;
+                Optimizer::RmsProp(r, r.start(p))
+            }
+            "adam" | "adamw" | "adam_keras" => {
+                a.only(&["kind", "lr", "betas", "eps", "weight_decay"])?;
+                let keras = kind == "adam_keras";
+                let settings = Adam {
+                    lr,
+                    betas: if a.count("betas") > 0 { a.numbers("betas")? } else { [0.9, 0.999] },
+                    eps: a.number("eps", if keras { 1e-7 } else { 1e-8 })?,
+                    keras,
+                    decoupled: kind == "adamw",
+                    weight_decay,
+                };
+                Optimizer::Adam { settings, m: zeros(), v: zeros(), t: 0 }
+            }
+            other => return Err(Refusal::NotSupported(format!("the optimizer {other}"))),
+        })
+    }
+
+    fn step(&mut self, p: Tensor, g: &Tensor) -> Result<Tensor, Refusal> {
+        Ok(match self {
+            Optimizer::Sgd(sgd, velocity) => {
+                let (p, new) = sgd.update(&p, g, velocity.as_ref());
+                *velocity = new;
+                p
+            }
+            Optimizer::RmsProp(rmsprop, state) => {
+                let (p, new) = rmsprop.update(&p, g, state);
+                *state = new;
+                p
+            }
+            Optimizer::Adam { settings: s, m, v, t } => {
+                *t += 1;
+                let [beta1, beta2] = s.betas;
+                let (c1, c2) = (1.0 - beta1.powi(*t), 1.0 - beta2.powi(*t));
+                let (step_size, v_scale) =
+                    if s.keras { (s.lr * c2.sqrt() / c1, 1.0) } else { (s.lr / c1, 1.0 / c2.sqrt()) };
+                let p = if s.decoupled { adamw::decay(&p, s.lr, s.weight_decay) } else { p };
+                let g =
+                    if s.decoupled || s.weight_decay == 0.0 { g.clone() } else { no_grad(|| g + &p * s.weight_decay) };
+                let step = AdamStep { beta1, beta2, eps: s.eps, step_size, v_scale };
+                let [p, new_m, new_v] = adam_update(&step.prepare(p.device())?, p, &g, m.clone(), v.clone())?;
+                (*m, *v) = (new_m, new_v);
+                p
+            }
+        })
+    }
+
+    /// The outputs after the last step: all parameters, the state, and Adam's tolerance.
+    fn outputs(self, parameters: &[Tensor]) -> Outputs {
+        let outputs = Outputs::one("p", Tensor::stack(&parameters.iter().collect::<Vec<_>>(), 0));
+        match self {
+            Optimizer::Sgd(_, None) => outputs,
+            Optimizer::Sgd(_, Some(velocity)) => outputs.and("state.buf", velocity),
+            Optimizer::RmsProp(_, state) => outputs.and("state.v", state.v),
+            Optimizer::Adam { settings, m, v, .. } => {
+                outputs.and("state.m", m).and("state.v", v).within("p", 0.05 * settings.lr)
+            }
+        }
+    }
+}
+
+/// g [steps, …]: the gradient of each step.
+fn given_gradients(i: &Inputs) -> Result<Outputs, Refusal> {
+    let (mut p, g) = (i.tensor("p")?.clone(), i.tensor("g")?);
+    let mut optimizer = Optimizer::new(i, &p)?;
+    let mut parameters = Vec::new();
+    for step in 0..g.dim(0) {
+        let g = no_grad(|| g.narrow(0, step, 1).reshape(p.shape()));
+        p = optimizer.step(p, &g)?;
+        parameters.push(p.clone());
+    }
+    Ok(optimizer.outputs(&parameters))
+}
+
+/// Ten steps on ½·mean (A·p − y)².
+fn quadratic(i: &Inputs) -> Result<Outputs, Refusal> {
+    let (a, y, mut p) = (i.tensor("A")?, i.tensor("y")?, i.tensor("p")?.clone());
+    let mut optimizer = Optimizer::new(i, &p)?;
+    let (mut parameters, mut losses) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let product = a.matmul(&p.reshape([p.len(), 1])).reshape(y.shape());
+        let loss = (product - y).square().mean() * 0.5;
+        let g = grad_all(&loss, &[&p]).remove(0);
+        losses.push(loss.detach());
+        p = optimizer.step(p, &g)?;
+        parameters.push(p.clone());
+    }
+    let losses = Tensor::stack(&losses.iter().collect::<Vec<_>>(), 0);
+    Ok(optimizer.outputs(&parameters).and("loss", losses))
+}

@@ -1,0 +1,267 @@
+//! Runs one case: values, gradients and second gradients on the device, and the comparison with what is expected.
+
+use super::case::{Array, Arrays, Attrs, Case};
+use crate::autograd::{differentiable_grad_all, grad_all};
+use crate::error::Error;
+use crate::ops::Indices;
+use crate::tensor::{Device, Tensor};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Why a case gave no values.
+#[derive(Debug)]
+pub enum Refusal {
+    /// An op or attribute that the engine does not know: counted apart.
+    NotSupported(String),
+    /// Inputs that do not fit, or trouble on the device: a failure.
+    Failed(String),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Failed(error.to_string())
+    }
+}
+
+/// How a case ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All within the tolerance; the tensor that used most of it.
+    Passed(Option<Worst>),
+    /// The tensors beyond their tolerance, worst first, or why there are no values.
+    Failed {
+        /// In a sentence.
+        why: String,
+        /// The tensors.
+        worst: Vec<Worst>,
+    },
+    /// An op or attribute that the engine does not know.
+    NotSupported(String),
+}
+
+/// The worst element of one tensor.
+#[derive(Clone, Debug)]
+pub struct Worst {
+    /// The tensor's role, such as `grad.x`.
+    pub role: String,
+    /// The place.
+    pub index: Vec<usize>,
+    /// The value there.
+    pub got: f64,
+    /// The value expected there.
+    pub want: f64,
+    /// |got − want|
+    pub error: f64,
+    /// What the error may be.
+    pub limit: f64,
+}
+
+impl Worst {
+    /// The share of the tolerance that is used; above 1 is a failure.
+    pub fn share(&self) -> f64 {
+        let share = if self.error == 0.0 { 0.0 } else { self.error / self.limit };
+        if share.is_nan() { f64::INFINITY } else { share }
+    }
+}
+
+impl fmt::Display for Worst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Worst { role, index, got, want, error, limit } = self;
+        write!(f, "{role} at {index:?}: got {got:e}, expected {want:e}, error {error:.2e}, limit {limit:.2e}")
+    }
+}
+
+/// Computes a case's outputs from its inputs.
+pub type Function = fn(&Inputs) -> Result<Outputs, Refusal>;
+
+/// What a function gets.
+pub struct Inputs<'a> {
+    /// The op's name.
+    pub op: &'a str,
+    /// Its attributes.
+    pub attrs: &'a Attrs,
+    /// Where to compute.
+    pub device: &'a Device,
+    arrays: &'a Arrays,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Inputs<'_> {
+    /// `in.NAME`.
+    pub fn tensor(&self, name: &str) -> Result<&Tensor, Refusal> {
+        self.maybe(name).ok_or_else(|| Refusal::Failed(format!("there is no in.{name}")))
+    }
+
+    /// `in.NAME` if it is there.
+    pub fn maybe(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// `in.NAME` as indices.
+    pub fn indices(&self, name: &str) -> Result<Indices, Refusal> {
+        let missing = || Refusal::Failed(format!("there is no in.{name}"));
+        let Array { shape, values, .. } = self.arrays.get(&format!("in.{name}")).ok_or_else(missing)?;
+        let wrong = || Refusal::Failed(format!("in.{name} should hold whole numbers from 0"));
+        let index =
+            |&v: &f64| if v >= 0.0 && v <= u32::MAX as f64 && v.fract() == 0.0 { Ok(v as u32) } else { Err(wrong()) };
+        Ok(Indices::new(self.device, &shape[..], values.iter().map(index).collect::<Result<Vec<u32>, Refusal>>()?))
+    }
+}
+
+/// What a function returns.
+#[derive(Default)]
+pub struct Outputs {
+    /// By role without `out.` (or with another prefix, as in `state.m`).
+    values: HashMap<String, Tensor>,
+    /// Absolute limits on f32 devices where the format names one, by role without `out.`.
+    limits: HashMap<String, f64>,
+}
+
+impl Outputs {
+    /// One output.
+    pub fn one(name: &str, value: Tensor) -> Outputs {
+        Outputs::default().and(name, value)
+    }
+
+    /// One more.
+    #[must_use]
+    pub fn and(mut self, name: &str, value: Tensor) -> Outputs {
+        self.values.insert(name.to_string(), value);
+        self
+    }
+
+    /// With an absolute limit for an output on f32 devices.
+    #[must_use]
+    pub fn within(mut self, name: &str, limit: f64) -> Outputs {
+        self.limits.insert(name.to_string(), limit);
+        self
+    }
+}
+
+/// Runs one case.
+pub fn run(case: &Case, arrays: Arrays, device: &Device, function: Function) -> Outcome {
+    let result = catch_unwind(AssertUnwindSafe(|| compute(case, &arrays, device, function)));
+    match result {
+        Ok(Ok((got, limits))) => compare(case, &arrays, device, &got, &limits),
+        Ok(Err(Refusal::NotSupported(what))) => Outcome::NotSupported(what),
+        Ok(Err(Refusal::Failed(why))) => Outcome::Failed { why, worst: Vec::new() },
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+            Outcome::Failed { why: text.unwrap_or_else(|| "the case panicked".into()), worst: Vec::new() }
+        }
+    }
+}
+
+type Values = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
+
+fn compute(
+    case: &Case,
+    arrays: &Arrays,
+    device: &Device,
+    function: Function,
+) -> Result<(Values, HashMap<String, f64>), Refusal> {
+    let with = |prefix: &str| -> BTreeMap<String, Tensor> {
+        let named = arrays.iter().filter_map(|(role, array)| Some((role.strip_prefix(prefix)?, array)));
+        let floats = named.filter(|(_, array)| !array.integer);
+        floats.map(|(name, a)| (name.to_string(), Tensor::from_f64(device, &a.shape[..], &a.values))).collect()
+    };
+    let inputs = Inputs { op: &case.op, attrs: &case.attrs, device, arrays, tensors: with("in.") };
+    let (up, v) = (with("up."), with("v."));
+    let outputs = function(&inputs)?;
+
+    let mut got: Vec<(String, Tensor)> = Vec::new();
+    for role in case.expected.keys() {
+        let name = role.strip_prefix("out.").unwrap_or(role);
+        if let Some(value) = outputs.values.get(name) {
+            got.push((role.clone(), value.clone()));
+        }
+    }
+    // The inputs that L is differentiated by: those listed, and those that a gradient is expected for, but for gradients
+    // that the function has taken itself. Without a list of outputs, L is the output `loss`.
+    let listed = case.differentiated.iter().cloned();
+    let expected = case.expected.keys().filter_map(|role| role.strip_prefix("grad.").map(str::to_string));
+    let names: BTreeSet<String> =
+        listed.chain(expected).filter(|name| !outputs.values.contains_key(&format!("grad.{name}"))).collect();
+    let in_loss = if case.loss.is_empty() { vec!["loss".to_string()] } else { case.loss.clone() };
+    if !names.is_empty() && (!case.loss.is_empty() || outputs.values.contains_key("loss")) {
+        let targets: Vec<&Tensor> = names.iter().map(|name| inputs.tensor(name)).collect::<Result<_, _>>()?;
+        let mut total: Option<Tensor> = None;
+        for name in &in_loss {
+            let missing = || Refusal::Failed(format!("the op has no output {name}"));
+            let y = outputs.values.get(name).ok_or_else(missing)?;
+            let term = match up.get(name) {
+                Some(up) => (y.reshape(up.shape()) * up).sum(),
+                None => y.sum(),
+            };
+            total = Some(total.map_or(term.clone(), |total| total + term));
+        }
+        let total = total.unwrap_or_else(|| Tensor::scalar(device, 0.0));
+        for (name, d) in names.iter().zip(grad_all(&total, &targets)) {
+            got.push((format!("grad.{name}"), d));
+        }
+        if case.expected.keys().any(|role| role.starts_with("gg.")) {
+            let first = differentiable_grad_all(&total, &targets);
+            let pairs = names.iter().zip(&first).filter_map(|(name, d)| Some(d * v.get(name)?));
+            let s = pairs.map(|t| t.sum()).reduce(|a, b| a + b);
+            let s = s.ok_or_else(|| Refusal::Failed("second gradients are expected, but there is no v.*".into()))?;
+            let named = names.iter().map(|name| format!("gg.{name}"));
+            let named = named.chain(up.keys().map(|name| format!("gg.up.{name}")));
+            let by: Vec<&Tensor> = targets.iter().copied().chain(up.values()).collect();
+            got.extend(named.zip(grad_all(&s, &by)));
+        }
+    }
+    let read = |(role, t): (String, Tensor)| Ok((role, (t.shape().to_vec(), t.to_vec_f64()?)));
+    Ok((got.into_iter().map(read).collect::<Result<_, Refusal>>()?, outputs.limits))
+}
+
+fn compare(case: &Case, arrays: &Arrays, device: &Device, got: &Values, limits: &HashMap<String, f64>) -> Outcome {
+    let exact = *device == Device::Reference;
+    let largest = case.expected.values().fold(0.0, |m: f64, e| m.max(e.max_abs));
+    let mut worst: Vec<Worst> = Vec::new();
+    for (role, expected) in &case.expected {
+        let want = &arrays[role];
+        let Some((shape, values)) = got.get(role) else {
+            return Outcome::Failed { why: format!("nothing was computed for {role}"), worst: Vec::new() };
+        };
+        let sizes = |shape: &[usize]| shape.iter().copied().filter(|&d| d != 1).collect::<Vec<_>>();
+        if sizes(shape) != sizes(&want.shape) {
+            let why = format!("{role} has shape {shape:?}, expected {:?}", want.shape);
+            return Outcome::Failed { why, worst: Vec::new() };
+        }
+        let limit = match (expected.zero, exact) {
+            (true, true) => 1e-10 * largest,
+            (true, false) => 1e-5 * largest,
+            (false, true) => 1e-10 * expected.max_abs,
+            (false, false) => (10.0 * expected.yardstick).max(1e-6) * expected.max_abs,
+        };
+        let named = limits.get(role.strip_prefix("out.").unwrap_or(role)).filter(|_| !exact);
+        worst.push(worst_element(role, want, values, named.map_or(limit, |named| named.max(limit))));
+    }
+    worst.sort_by(|a, b| b.share().total_cmp(&a.share()));
+    let beyond = worst.iter().take_while(|w| w.share() > 1.0).count();
+    if beyond == 0 {
+        return Outcome::Passed(worst.into_iter().next());
+    }
+    worst.truncate(beyond);
+    Outcome::Failed { why: worst[0].to_string(), worst }
+}
+
+fn worst_element(role: &str, want: &Array, got: &[f64], limit: f64) -> Worst {
+    let error = |i: usize| {
+        let (got, want) = (got[i], want.values[i]);
+        let error = if got == want || (got.is_nan() && want.is_nan()) { 0.0 } else { (got - want).abs() };
+        if error.is_nan() { f64::INFINITY } else { error }
+    };
+    let place = (0..got.len()).fold(0, |best, i| if error(i) > error(best) { i } else { best });
+    let mut index = vec![0; want.shape.len()];
+    let mut rest = place;
+    for (at, &size) in index.iter_mut().zip(&want.shape).rev() {
+        *at = rest % size.max(1);
+        rest /= size.max(1);
+    }
+    let (got, expected, error) =
+        if got.is_empty() { (0.0, 0.0, 0.0) } else { (got[place], want.values[place], error(place)) };
+    Worst { role: role.to_string(), index, got, want: expected, error, limit }
+}
