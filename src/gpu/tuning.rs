@@ -35,7 +35,7 @@ pub enum Variant {
 const SMALL: usize = 1 << 15;
 
 /// Old software drivers end an invocation's loops, without a word, after 65,535 turns in all.
-const MOST_TURNS: usize = 60_000;
+pub(super) const MOST_TURNS: usize = 60_000;
 
 /// The variant for these products, which are of one operation and have equally many rows.
 pub fn choose(gpu: &Gpu, products: &[Product]) -> Variant {
