@@ -1,7 +1,7 @@
 //! Implicit matrix products, which matrix products and the three faces of a convolution are made of: operands that are
 //! gathered out of a tensor, and the kernels that multiply them, tiled for the adapter.
 
-use super::tuning::Variant;
+use super::tuning::{MOST_TURNS, Variant};
 use super::{Gpu, GpuBuffer, GpuTexture, Kernel, KernelCall, Textures, grid};
 use crate::error::Result;
 use bytemuck::{Pod, Zeroable, bytes_of};
@@ -77,7 +77,7 @@ pub struct Product {
 }
 
 /// From this on, `divide` of `gather.wgsl` is not exact.
-const K_LIMIT: usize = 1 << 22;
+pub(super) const K_LIMIT: usize = 1 << 22;
 
 /// Bytes of b that are packed at a time: about what a processor's cache holds.
 const PANEL_BYTES: usize = 4 << 20;
@@ -232,16 +232,6 @@ impl Product {
     }
 }
 
-/// Multiplications of all products together.
-pub fn work(products: &[Product]) -> usize {
-    products.iter().map(|p| p.m * p.n * p.k * p.depth).sum()
-}
-
-/// Whether the tiled kernels can count this far.
-pub fn fits(products: &[Product]) -> bool {
-    products.iter().all(|p| p.k < K_LIMIT)
-}
-
 /// Computes products of the same two operands that together write each of y's `len` elements once.
 ///
 /// # Panics
@@ -295,7 +285,7 @@ impl Call<'_> {
         let wanted = fill / products.iter().map(tiles).sum::<usize>().max(1);
         // Not so many that the partial sums outweigh the operands or exceed a buffer.
         let room = self.gpu.max_buffer_bytes() as usize / (len * 4).max(1);
-        let splits = wanted.min(k / 256).min(room).clamp(1, 64);
+        let splits = wanted.min(k / 256).min(room).clamp(1, 64).max(k.div_ceil(8 * MOST_TURNS));
         let partials = if splits > 1 { Some(self.gpu.alloc((splits * len * 4) as u64)?) } else { None };
         for p in products {
             let params = TileParams {

@@ -1,5 +1,6 @@
 //! Which kernel variant an adapter gets for a problem: the table of measured choices (docs/shaders.md has the figures).
 
+use super::gemm::{K_LIMIT, Product};
 use super::{AdapterKind, Gpu};
 
 /// A way to compute a matrix product or convolution. Numbers are the constants of the shader.
@@ -33,8 +34,17 @@ pub enum Variant {
 /// Multiplications below which a naive kernel is as fast: what the dispatches of the others cost.
 const SMALL: usize = 1 << 15;
 
-/// The variant for products of `rows` rows each, with `work` multiplications in all.
-pub fn choose(gpu: &Gpu, rows: usize, work: usize) -> Variant {
+/// Old software drivers end an invocation's loops, without a word, after 65,535 turns in all.
+pub(super) const MOST_TURNS: usize = 60_000;
+
+/// The variant for these products, which are of one operation and have equally many rows.
+pub fn choose(gpu: &Gpu, products: &[Product]) -> Variant {
+    let rows = products.iter().map(|p| p.m).max().unwrap_or(0);
+    let k = products.iter().map(|p| p.k).max().unwrap_or(0);
+    let work: usize = products.iter().map(|p| p.m * p.n * p.k * p.depth).sum();
+    if k >= K_LIMIT {
+        return Variant::Naive;
+    }
     if let Some(forced) = gpu.forced_variant() {
         return forced;
     }
@@ -46,11 +56,10 @@ pub fn choose(gpu: &Gpu, rows: usize, work: usize) -> Variant {
         let quads = if work >= 1 << 28 { 2 } else { 1 };
         return Variant::Tile { quads, fill: 256 };
     }
-    if rows < 2 {
+    if rows < 2 && k < MOST_TURNS {
         return Variant::Naive;
     }
-    let rows = rows.div_ceil(4).min(4) as u32;
-    let rows = if rows == 3 { 4 } else { rows };
+    let rows = rows.div_ceil(4).next_power_of_two().min(4) as u32;
     if gpu.has_subgroups_of(8) {
         Variant::Shuffle { rows, columns: 1 }
     } else {

@@ -135,8 +135,8 @@ impl Op for Conv2dInput {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let products = self.products(x[0].shape, x[1].shape, y.shape);
-        let variant = tuning::choose(gpu, y.shape[1] / self.conv.groups, gemm::work(&products));
-        if variant != Variant::Naive && gemm::fits(&products) {
+        let variant = tuning::choose(gpu, &products);
+        if variant != Variant::Naive {
             let buffers = [x[1].buffer, x[0].buffer, y.buffer];
             return gemm::run(gpu, variant, &products, buffers, y.shape.len(), "conv2d_input");
         }

@@ -131,8 +131,8 @@ impl Op for Matmul {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let Sizes { batch, m, n, k } = self.sizes(x[0].shape, x[1].shape);
         let product = self.product(Sizes { batch, m, n, k });
-        let variant = tuning::choose(gpu, m, gemm::work(&[product]));
-        if variant != Variant::Naive && gemm::fits(&[product]) {
+        let variant = tuning::choose(gpu, &[product]);
+        if variant != Variant::Naive {
             let buffers = [x[0].buffer, x[1].buffer, y.buffer];
             return gemm::run(gpu, variant, &[product], buffers, y.shape.len(), "matmul");
         }
