@@ -156,7 +156,7 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state() {
     let place = tempfile::tempdir().unwrap();
     let recipe = recipe(60, &["optimizer.lr=1e3", "optimizer.betas=[0.0, 0.0]", "optimizer.eps=0"]);
     let folder = RunFolder::create(&place.path().join("run"), &recipe).unwrap();
-    let error = run(&recipe, &folder, &Device::Cpu).err().expect("diverges").to_string();
+    let error = run(&recipe, &folder, &Device::Cpu).expect_err("diverges").to_string();
     assert!(error.contains("training has failed") && error.contains("optimizer.lr"), "{error}");
     for step in folder.checkpoints().unwrap() {
         checkpoint::load(&folder.checkpoint(step)).unwrap();

@@ -2,6 +2,7 @@
 
 mod autograd;
 mod checkpoint;
+mod determinism;
 mod devices;
 mod gan;
 mod golden;

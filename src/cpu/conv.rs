@@ -5,7 +5,6 @@ use super::CpuBuffer;
 use super::pack::{Left, Run, SLACK, pack_runs};
 use super::parallel::for_rows;
 use super::product::{Shared, product};
-use super::simd::vectorized;
 use super::tile::{NR, Tile};
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -165,11 +164,12 @@ impl Pixels {
             let (runs, count) = self.runs(panel, &self.from, 1);
             pack_runs(source, &runs[..count], &offsets[k], data);
         };
-        let finish = |first: usize, panel: usize, tile: &Tile| {
+        let finish = |first: usize, panel: usize, tiles: &[Tile]| {
             let (runs, count) = self.runs(panel, &self.to, self.step);
-            for (i, row) in tile.0.iter().enumerate().take(left.m - first) {
+            let rows = tiles.iter().flat_map(|tile| &tile.0);
+            for (i, row) in (first..left.m).zip(rows) {
                 for run in &runs[..count] {
-                    let (at, values) = (run.from + (first + i) * row_stride, &row[run.to..][..run.len]);
+                    let (at, values) = (run.from + i * row_stride, &row[run.to..][..run.len]);
                     // SAFETY: each tile has its own pixels and rows, and the caller vouches for the rest.
                     unsafe {
                         match self.step {
@@ -281,86 +281,110 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     }
     let size = [0, 1].map(|axis| (s.y[axis] - 1) * s.stride[axis] + (s.kernel[axis] - 1) * s.dilation[axis] + 1);
     let (area, [_, y_plane]) = (s.area(), s.planes());
-    let channels = s.groups * s.c;
-    let last = channels_last(x, channels, s.x, s.before, size);
-    let positions = |start: usize, image: usize, row: usize, column: usize| {
-        (0..s.n * y_plane)
-            .map(move |p| start + p / y_plane * image + p % y_plane / s.y[1] * row + p % s.y[1] * column)
-            .collect::<Vec<_>>()
+    let blocked = Blocked::new(x, s, size);
+    let positions = |image: usize, row: usize, column: usize| {
+        let rows = (0..s.n * s.y[0]).map(move |r| r / s.y[0] * image + r % s.y[0] * row);
+        rows.flat_map(|start| (0..s.y[1]).map(move |x| start + x * column)).collect::<Vec<_>>()
     };
-    let from_dy = positions(0, s.groups * s.o * y_plane, s.y[1], 1);
-    let from_x = positions(0, size[0] * size[1] * channels, s.stride[0] * size[1] * channels, s.stride[1] * channels);
-    // Columns in the order (i, j, c), in which neighbours lie side by side in both.
-    let tap = |k: usize| (k / s.c / s.kernel[1], k / s.c % s.kernel[1], k % s.c);
-    let columns = s.c * area;
+    let from_dy = positions(s.groups * s.o * y_plane, s.y[1], 1);
+    let from_x = positions(
+        s.groups * blocked.blocks * blocked.plane,
+        s.stride[0] * size[1] * blocked.block,
+        s.stride[1] * blocked.block,
+    );
+    // Columns block by block, then kernel element by kernel element, so that neighbours lie side by side in the source
+    // and a few panels need only a small part of it. Each with its offset in the source and its place in dw.
+    let mut columns = Vec::with_capacity(s.c * area);
+    for block in 0..blocked.blocks {
+        for i in 0..s.kernel[0] {
+            for j in 0..s.kernel[1] {
+                for c in 0..blocked.block.min(s.c - block * blocked.block) {
+                    let pixel = i * s.dilation[0] * size[1] + j * s.dilation[1];
+                    let from = block * blocked.plane + pixel * blocked.block + c;
+                    columns.push((from, (block * blocked.block + c) * area + i * s.kernel[1] + j));
+                }
+            }
+        }
+    }
     let y = Shared::new(dw);
     for group in 0..s.groups {
         let left = Left::pack(&dy[group * s.o * y_plane..], s.o, |o| o * y_plane, &from_dy);
+        let start = group * blocked.blocks * blocked.plane;
         let pack = |panel: usize, k: std::ops::Range<usize>, data: &mut [f32]| {
-            let mut runs: Vec<Run> = Vec::with_capacity(NR);
-            for column in panel * NR..columns.min((panel + 1) * NR) {
-                let (i, j, c) = tap(column);
-                let from = (i * s.dilation[0] * size[1] + j * s.dilation[1]) * channels + group * s.c + c;
-                match runs.last_mut() {
-                    Some(run) if run.from + run.len == from => run.len += 1,
-                    _ => runs.push(Run { to: column - panel * NR, from, len: 1 }),
+            let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
+            let mut count = 0;
+            for (to, (from, _)) in columns[panel * NR..].iter().take(NR).enumerate() {
+                if count > 0 && runs[count - 1].from + runs[count - 1].len == start + from {
+                    runs[count - 1].len += 1;
+                } else {
+                    runs[count] = Run { to, from: start + from, len: 1 };
+                    count += 1;
                 }
             }
-            pack_runs(&last, &runs, &from_x[k], data);
+            pack_runs(&blocked.data, &runs[..count], &from_x[k], data);
         };
-        let finish = |first: usize, panel: usize, tile: &Tile| {
-            for (row, sums) in tile.0.iter().enumerate().take(s.o - first) {
-                for (column, &sum) in (panel * NR..columns).zip(sums) {
-                    let (i, j, c) = tap(column);
-                    let at = ((group * s.o + first + row) * s.c + c) * area + i * s.kernel[1] + j;
+        let finish = |first: usize, panel: usize, tiles: &[Tile]| {
+            let rows = tiles.iter().flat_map(|tile| &tile.0);
+            for (o, row) in (first..s.o).zip(rows) {
+                for ((_, to), sum) in columns[panel * NR..].iter().zip(row) {
                     // SAFETY: every sum has its own place, and groups follow one another.
-                    unsafe { y.write(at, &[sum]) };
+                    unsafe { y.write((group * s.o + o) * columns.len() + to, std::slice::from_ref(sum)) };
                 }
             }
         };
-        product(&left, columns, pack, finish);
+        product(&left, columns.len(), pack, finish);
     }
 }
 
-/// Images with zeros around, [N, size, C]: all channels of a pixel side by side, with SLACK behind.
-fn channels_last(x: &[f32], channels: usize, image: [usize; 2], before: [usize; 2], size: [usize; 2]) -> CpuBuffer {
-    let plane = image[0] * image[1];
-    let count = x.len() / (channels * plane);
-    let row_len = size[1] * channels;
-    let mut y = CpuBuffer::uninit(count * size[0] * row_len + SLACK);
-    let used = y.len() - SLACK;
-    y[used..].fill(0.0);
-    let width = size[1].saturating_sub(before[1]).min(image[1]);
-    for_rows(&mut y[..used], row_len, |i, row| {
-        let (n, u) = (i / size[0], i % size[0]);
-        let Some(iy) = u.checked_sub(before[0]).filter(|&iy| iy < image[0]) else {
-            return row.fill(0.0);
-        };
-        row[..before[1].min(size[1]) * channels].fill(0.0);
-        row[(before[1].min(size[1]) + width) * channels..].fill(0.0);
-        let x = &x[n * channels * plane + iy * image[1]..];
-        let row = &mut row[before[1].min(size[1]) * channels..][..width * channels];
-        vectorized(|| turn(x, plane, width, row, channels));
-    });
-    y
+/// Images with zeros around, [N, groups, blocks, size, block]: a block's channels of a pixel side by side.
+struct Blocked {
+    data: CpuBuffer,
+    /// Channels of a block, and blocks of a group; the last one may be filled up with zeros.
+    block: usize,
+    blocks: usize,
+    /// Elements of one block's images.
+    plane: usize,
 }
 
-/// y[j, c] = x[c·plane + j]
+impl Blocked {
+    fn new(x: &[f32], s: &Sizes, size: [usize; 2]) -> Blocked {
+        let block = s.c.min(8);
+        let blocks = s.c.div_ceil(block);
+        let plane = size[0] * size[1] * block;
+        let mut data = CpuBuffer::uninit(s.n * s.groups * blocks * plane + SLACK);
+        let used = data.len() - SLACK;
+        data[used..].fill(0.0);
+        let [area, _] = s.planes();
+        let [left, width] = [s.before[1].min(size[1]), size[1].saturating_sub(s.before[1]).min(s.x[1])];
+        for_rows(&mut data[..used], plane, |i, y| {
+            let first = i % blocks * block;
+            let x = &x[(i / blocks * s.c + first) * area..];
+            let channels = block.min(s.c - first);
+            y.fill(0.0);
+            for (u, row) in y.chunks_exact_mut(size[1] * block).enumerate() {
+                let Some(iy) = u.checked_sub(s.before[0]).filter(|&iy| iy < s.x[0]) else { continue };
+                let row = &mut row[left * block..][..width * block];
+                turn(&x[iy * s.x[1]..], area, channels, row, block);
+            }
+        });
+        Blocked { data, block, blocks, plane }
+    }
+}
+
+/// y[j, c] = x[c·plane + j] for c in 0..channels
 #[inline(always)]
-fn turn(x: &[f32], plane: usize, width: usize, y: &mut [f32], channels: usize) {
-    // Eight channels at a time: whole vectors are written.
-    let mut c = 0;
-    while c + 8 <= channels {
-        let rows: [&[f32]; 8] = std::array::from_fn(|r| &x[(c + r) * plane..][..width]);
-        for j in 0..width {
-            let pixel: [f32; 8] = std::array::from_fn(|r| rows[r][j]);
-            y[j * channels + c..][..8].copy_from_slice(&pixel);
+fn turn(x: &[f32], plane: usize, channels: usize, y: &mut [f32], block: usize) {
+    if channels == 8 && block == 8 {
+        let rows: [&[f32]; 8] = std::array::from_fn(|c| &x[c * plane..][..y.len() / 8]);
+        for (j, pixel) in y.chunks_exact_mut(8).enumerate() {
+            for (v, row) in pixel.iter_mut().zip(rows) {
+                *v = row[j];
+            }
         }
-        c += 8;
-    }
-    for c in c..channels {
-        for (pixel, &v) in y.chunks_exact_mut(channels).zip(&x[c * plane..][..width]) {
-            pixel[c] = v;
+    } else {
+        for c in 0..channels {
+            let x = &x[c * plane..];
+            y.chunks_exact_mut(block).zip(x).for_each(|(pixel, &v)| pixel[c] = v);
         }
     }
 }

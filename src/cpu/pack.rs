@@ -36,7 +36,7 @@ impl Left {
             for (panel, data) in data.chunks_exact_mut(MR * offsets.len()).enumerate() {
                 let first = panel * MR;
                 let rows: [usize; MR] = std::array::from_fn(|r| row((first + r).min(m - 1)));
-                scatter_panel(source, rows, offsets, data);
+                vectorized(|| scatter_panel(source, rows, offsets, data));
                 for r in m.saturating_sub(first)..MR {
                     data.iter_mut().skip(r).step_by(MR).for_each(|v| *v = 0.0);
                 }
@@ -61,9 +61,12 @@ impl Left {
 /// panel[k, r] = source[rows[r] + offsets[k]]
 #[inline(always)]
 fn scatter_panel<const R: usize>(source: &[f32], rows: [usize; R], offsets: &[usize], panel: &mut [f32]) {
+    let reach = rows.iter().max().map_or(0, |row| row + 1);
+    assert!(offsets.iter().max().is_none_or(|offset| offset + reach <= source.len()));
     for (panel, &offset) in panel.chunks_exact_mut(R).zip(offsets) {
         for (v, row) in panel.iter_mut().zip(rows) {
-            *v = source[row + offset];
+            // SAFETY: the assertion above.
+            *v = unsafe { *source.get_unchecked(row + offset) };
         }
     }
 }
@@ -94,32 +97,74 @@ pub fn pack_runs(source: &[f32], runs: &[Run], offsets: &[usize], panel: &mut [f
     let reach = runs.iter().map(|run| run.from + run.len).max().unwrap_or(0) + SLACK;
     assert!(offsets.iter().max().is_none_or(|offset| offset + reach <= source.len()), "the source lacks slack");
     if last.to + last.len < NR {
-        panel.fill(0.0);
+        for (row, &offset) in panel.chunks_exact_mut(NR).zip(offsets) {
+            row.fill(0.0);
+            runs.iter()
+                .for_each(|run| row[run.to..][..run.len].copy_from_slice(&source[run.from + offset..][..run.len]));
+        }
+        return;
     }
-    vectorized(|| copy_runs(source, runs, offsets, panel, last.to + last.len == NR));
+    let mut moves = [Move { from: 0, to: 0 }; NR];
+    let mut count = 0;
+    for run in runs {
+        for i in (0..run.len).step_by(8) {
+            moves[count] = Move { from: run.from + i, to: run.to + i };
+            count += 1;
+        }
+    }
+    // SAFETY: checked above: every run, extended to whole vectors, lies inside source and panel, which have SLACK
+    // behind. What is written beyond a run is overwritten by the next run or the next k.
+    vectorized(|| unsafe {
+        match count {
+            3 => copy_vectors::<3>(source, &moves, offsets, panel),
+            4 => copy_vectors::<4>(source, &moves, offsets, panel),
+            5 => copy_vectors::<5>(source, &moves, offsets, panel),
+            6 => copy_vectors::<6>(source, &moves, offsets, panel),
+            _ => copy_any(source, &moves[..count], offsets, panel),
+        }
+    });
 }
 
+/// One vector of eight to be copied.
+#[derive(Clone, Copy)]
+struct Move {
+    from: usize,
+    to: usize,
+}
+
+/// How many k ahead the source is fetched into the cache: rows lie too far apart for the processor to guess.
+const AHEAD: usize = 8;
+
+/// # Safety
+/// Every move lies inside the source at every offset, and inside a panel of as many rows.
 #[inline(always)]
-fn copy_runs(source: &[f32], runs: &[Run], offsets: &[usize], panel: &mut [f32], full: bool) {
-    type Vector = [f32; 8];
+unsafe fn copy_vectors<const N: usize>(source: &[f32], moves: &[Move; NR], offsets: &[usize], panel: &mut [f32]) {
+    let moves: [Move; N] = std::array::from_fn(|i| moves[i]);
+    // SAFETY: the caller vouches for it.
+    unsafe { copy_any(source, &moves, offsets, panel) }
+}
+
+/// # Safety
+/// As [`copy_vectors`].
+#[inline(always)]
+unsafe fn copy_any(source: &[f32], moves: &[Move], offsets: &[usize], panel: &mut [f32]) {
+    let mut to = panel.as_mut_ptr();
     for (k, &offset) in offsets.iter().enumerate() {
-        for run in runs {
-            // SAFETY: `pack_runs` checked that every run, extended to whole vectors, lies inside source and panel:
-            // a run is at most NR long and starts so that run.to + run.len <= NR, and both have SLACK behind.
+        #[cfg(target_arch = "x86_64")]
+        if let Some(&next) = offsets.get(k + AHEAD) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint that reads nothing; every x86-64 processor has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(source.as_ptr().wrapping_add(next + moves[0].from).cast()) };
+        }
+        for m in moves {
+            // SAFETY: the caller vouches for it.
             unsafe {
-                let from = source.as_ptr().add(run.from + offset);
-                let to = panel.as_mut_ptr().add(k * NR + run.to);
-                if full {
-                    // What is written beyond the run is overwritten by the next run or the next k.
-                    for i in 0..run.len.div_ceil(8) {
-                        to.add(i * 8)
-                            .cast::<Vector>()
-                            .write_unaligned(from.add(i * 8).cast::<Vector>().read_unaligned());
-                    }
-                } else {
-                    std::ptr::copy_nonoverlapping(from, to, run.len);
-                }
+                to.add(m.to)
+                    .cast::<[f32; 8]>()
+                    .write_unaligned(source.as_ptr().add(m.from + offset).cast::<[f32; 8]>().read_unaligned())
             }
         }
+        // SAFETY: at most one past the end.
+        to = unsafe { to.add(NR) };
     }
 }

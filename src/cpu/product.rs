@@ -12,13 +12,13 @@ const TASKS: usize = 16;
 /// The least panels of a (of MR rows) that make splitting them worth packing b again.
 const LEFT_PANELS: usize = 8;
 
-/// Multiplies `left` by a matrix of `columns` columns that `pack(panel, k range, buffer)` packs, and hands every finished
-/// tile to `finish(first row, panel, tile)`. Sums run in one order, whatever the number of threads.
+/// Multiplies `left` by a matrix of `columns` columns that `pack(panel, k range, buffer)` packs, and hands the finished
+/// tiles to `finish(first row, panel, tiles below one another)`. Sums run in one order, whatever the number of threads.
 pub fn product(
     left: &Left,
     columns: usize,
     pack: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
-    finish: impl Fn(usize, usize, &Tile) + Sync,
+    finish: impl Fn(usize, usize, &[Tile]) + Sync,
 ) {
     let (right, panels) = (columns.div_ceil(NR), left.panels());
     if right == 0 || panels == 0 {
@@ -46,7 +46,7 @@ fn block(
     rows: Range<usize>,
     right: Range<usize>,
     pack: &impl Fn(usize, Range<usize>, &mut [f32]),
-    finish: &impl Fn(usize, usize, &Tile),
+    finish: &impl Fn(usize, usize, &[Tile]),
 ) {
     let depth = depth(left.k);
     let multiply = TileProduct::best();
@@ -68,9 +68,7 @@ fn block(
         }
     }
     for (i, sums) in sums.chunks_exact(rows.len()).take(right.len()).enumerate() {
-        for (row, tile) in rows.clone().zip(sums) {
-            finish(row * MR, right.start + i, tile);
-        }
+        finish(rows.start * MR, right.start + i, sums);
     }
 }
 
@@ -111,6 +109,14 @@ impl<'a> Shared<'a> {
     #[inline]
     pub unsafe fn write_spread(&self, at: usize, step: usize, values: &[f32]) {
         assert!(values.is_empty() || at + (values.len() - 1) * step < self.len);
+        // The usual step as a constant, so that the loop has no multiplication.
+        if step == 2 {
+            for (i, &v) in values.iter().enumerate() {
+                // SAFETY: inside the slice by the assertion, and the caller vouches that nothing else touches it.
+                unsafe { *self.start.add(at).add(2 * i) = v }
+            }
+            return;
+        }
         for (i, &v) in values.iter().enumerate() {
             // SAFETY: as above.
             unsafe { *self.start.add(at + i * step) = v }

@@ -2,6 +2,7 @@
 
 use crate::cpu::CpuBuffer;
 use crate::cpu::parallel::PIECE;
+use crate::cpu::simd::vectorized;
 use crate::error::{Error, Result};
 use crate::gpu::{GpuBuffer, Kernel, KernelCall, grid};
 use crate::tensor::{Device, Storage, Tensor, no_grad};
@@ -85,13 +86,14 @@ pub fn adam_update(prepared: &PreparedStep, p: Tensor, g: &Tensor, m: Tensor, v:
         }
         (Device::Cpu, Storage::F32(p), Storage::F32(g), Storage::F32(m), Storage::F32(v)) => {
             let (p, m, v) = (sole(p), sole(m), sole(v));
-            let piece = |((p, g), (m, v)): ((&mut [f32], &[f32]), (&mut [f32], &mut [f32]))| {
-                for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                    update!(f32, s, p, g, m, v);
-                }
-            };
             let pieces = p.par_chunks_mut(PIECE).zip(g.par_chunks(PIECE));
-            pieces.zip(m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE))).for_each(piece);
+            pieces.zip(m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE))).for_each(|((p, g), (m, v))| {
+                vectorized(|| {
+                    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                        update!(f32, s, p, g, m, v);
+                    }
+                });
+            });
         }
         (Device::Gpu(gpu), Storage::Gpu(p), Storage::Gpu(g), Storage::Gpu(m), Storage::Gpu(v)) => {
             if !shape.is_empty() {

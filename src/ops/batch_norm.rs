@@ -1,6 +1,7 @@
 //! Batch normalisation over all axes but the channel axis 1, with fused passes for the value and the first gradient.
 
 use crate::cpu::parallel::for_rows;
+use crate::cpu::simd::vectorized;
 use crate::error::Result;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
@@ -169,7 +170,8 @@ impl Op for Moments {
             };
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
-            *var = (s.channel(c).map(squares).sum::<f64>() / s.count() as f64 - shift * shift).max(0.0) as f32;
+            *var = (vectorized(|| s.channel(c).map(squares).sum::<f64>()) / s.count() as f64 - shift * shift).max(0.0)
+                as f32;
         });
     }
 
@@ -300,6 +302,30 @@ fn scales(moments: &[f32], gamma: &[f32], eps: f64) -> Vec<f32> {
     vars.iter().zip(gamma).map(|(&var, &gamma)| (gamma as f64 / (var as f64 + eps).sqrt()) as f32).collect()
 }
 
+/// Σ dy and Σ dy·(x − mean) over channel c: 8 lanes in f32 over each run, the runs in f64.
+#[inline(always)]
+fn dot_runs(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
+    let (mut total, mut total_dot) = (0.0f64, 0.0f64);
+    for run in s.channel(c) {
+        let (x, dy) = (&x[run.clone()], &dy[run]);
+        let mut lanes = [[0.0f32; 8]; 2];
+        let (x_rows, dy_rows) = (x.chunks_exact(8), dy.chunks_exact(8));
+        for (&x, &dy) in x_rows.remainder().iter().zip(dy_rows.remainder()) {
+            total += dy as f64;
+            total_dot += (dy * (x - mean)) as f64;
+        }
+        for (x, dy) in x_rows.zip(dy_rows) {
+            for i in 0..8 {
+                lanes[0][i] += dy[i];
+                lanes[1][i] += dy[i] * (x[i] - mean);
+            }
+        }
+        total += lanes[0].iter().map(|&v| v as f64).sum::<f64>();
+        total_dot += lanes[1].iter().map(|&v| v as f64).sum::<f64>();
+    }
+    (total, total_dot)
+}
+
 /// y [2, C]: Σ dy and Σ dy·x̂ of each channel, which are the gradients by beta and gamma. First order only.
 #[derive(Clone, Copy, Debug)]
 struct BatchNormSums {
@@ -343,24 +369,7 @@ impl Op for BatchNormSums {
         let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
         let (sums, dots) = y.split_at_mut(s.c);
         sums.par_iter_mut().zip(dots).enumerate().with_min_len(4).for_each(|(c, (sum, dot))| {
-            let (mean, mut total, mut total_dot) = (x[1].data[c], 0.0f64, 0.0f64);
-            for run in s.channel(c) {
-                let (x, dy) = (&x[0].data[run.clone()], &x[2].data[run]);
-                let mut lanes = [[0.0f32; 8]; 2];
-                let (x_rows, dy_rows) = (x.chunks_exact(8), dy.chunks_exact(8));
-                for (&x, &dy) in x_rows.remainder().iter().zip(dy_rows.remainder()) {
-                    total += dy as f64;
-                    total_dot += (dy * (x - mean)) as f64;
-                }
-                for (x, dy) in x_rows.zip(dy_rows) {
-                    for i in 0..8 {
-                        lanes[0][i] += dy[i];
-                        lanes[1][i] += dy[i] * (x[i] - mean);
-                    }
-                }
-                total += lanes[0].iter().map(|&v| v as f64).sum::<f64>();
-                total_dot += lanes[1].iter().map(|&v| v as f64).sum::<f64>();
-            }
+            let (total, total_dot) = vectorized(|| dot_runs(s, c, x[1].data[c], x[0].data, x[2].data));
             *sum = total as f32;
             *dot = (total_dot * inv[c] as f64) as f32;
         });

@@ -42,6 +42,7 @@ pub enum Binary {
 use Binary::*;
 
 /// Applies `f` along one row where each operand either advances or stays.
+#[inline(always)]
 fn map<T: Real>(a: &[T], step_a: usize, b: &[T], step_b: usize, y: &mut [T], f: impl Fn(T, T) -> T) {
     match (step_a, step_b) {
         (0, 0) => y.fill(f(a[0], b[0])),
@@ -53,6 +54,7 @@ fn map<T: Real>(a: &[T], step_a: usize, b: &[T], step_b: usize, y: &mut [T], f: 
 
 impl Binary {
     /// One row of y = f(a, b): the definition, for f64 and f32 alike.
+    #[inline(always)]
     fn each<T: Real>(self, a: &[T], step_a: usize, b: &[T], step_b: usize, y: &mut [T]) {
         let (one, c) = (T::of(1.0), T::of);
         let softplus = |x: T| (-x.abs()).exp().ln_1p() + if x > T::of(0.0) { x } else { T::of(0.0) };

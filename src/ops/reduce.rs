@@ -1,6 +1,7 @@
 //! Sums over axes, and the means and broadcast sums that are made of them.
 
 use crate::cpu::parallel::{PIECE, for_pieces, for_rows};
+use crate::cpu::simd::vectorized;
 use crate::error::Result;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::layout::{MAX_RANK, padded};
@@ -91,6 +92,11 @@ pub(crate) fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> us
 
 /// Σ of a contiguous run: 16 lanes in f32 over at most 4,096 elements, those totals in f64.
 pub(crate) fn sum_run(x: &[f32]) -> f64 {
+    vectorized(|| sum_lanes(x))
+}
+
+#[inline(always)]
+fn sum_lanes(x: &[f32]) -> f64 {
     let mut total = 0.0;
     for block in x.chunks(4096) {
         let mut lanes = [0.0f32; 16];

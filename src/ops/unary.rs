@@ -65,6 +65,7 @@ pub enum Unary {
 
 use Unary::*;
 
+#[inline(always)]
 fn map<T: Real>(x: &[T], y: &mut [T], f: impl Fn(T) -> T) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = f(x);
@@ -73,6 +74,7 @@ fn map<T: Real>(x: &[T], y: &mut [T], f: impl Fn(T) -> T) {
 
 impl Unary {
     /// y_i = f(x_i): the definition, for f64 and f32 alike.
+    #[inline(always)]
     fn each<T: Real>(self, x: &[T], y: &mut [T]) {
         let (zero, one, c) = (T::of(0.0), T::of(1.0), T::of);
         match self {

@@ -82,7 +82,7 @@ impl RunFolder {
     /// # Errors
     /// A file that cannot be written.
     pub fn write_recipe(&self, recipe: &Recipe) -> Result<()> {
-        write_atomic(&self.path.join("recipe.toml"), recipe.to_toml().as_bytes())
+        write_atomic(self.path.join("recipe.toml"), recipe.to_toml().as_bytes())
     }
 
     /// `metrics.jsonl`

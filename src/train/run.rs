@@ -217,7 +217,7 @@ impl<'a> Run<'a> {
         save_png(&path, &grid, &text.map(|(key, value)| (key.to_string(), value)), true)?;
         let rows: Vec<PlotRow> = self.record.rows.iter().map(|&row| row.into()).collect();
         let plot = loss_plot(&rows, &format!("{}: step {}", self.recipe.name, self.step));
-        write_atomic(&self.folder.loss_plot(), plot.as_bytes())?;
+        write_atomic(self.folder.loss_plot(), plot.as_bytes())?;
         Ok(path)
     }
 }
