@@ -1,8 +1,12 @@
-//! What a fast f32 CPU op needs: reused buffers, parallel ranges, a packed matrix product, im2col.
+//! What a fast f32 CPU op needs: reused buffers, parallel ranges, packed products, vectors.
 
 pub mod buffer;
-pub mod im2col;
+pub mod conv;
 pub mod matmul;
+mod pack;
 pub mod parallel;
+mod product;
+pub mod simd;
+mod tile;
 
 pub use buffer::CpuBuffer;

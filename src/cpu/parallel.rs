@@ -1,12 +1,14 @@
 //! Splitting work over the cores in pieces whose borders never depend on the number of threads.
 
+use super::simd::vectorized;
 use rayon::prelude::*;
 
 /// Elements a piece of elementwise work has; fewer than two pieces run on the calling thread.
 pub const PIECE: usize = 1 << 15;
 
-/// Calls `work(start, piece of y)` for consecutive pieces of `y`.
+/// Calls `work(start, piece of y)` for consecutive pieces of `y`, compiled for the widest vectors.
 pub fn for_pieces(y: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
+    let work = |start: usize, piece: &mut [f32]| vectorized(|| work(start, piece));
     if y.len() <= PIECE {
         work(0, y);
     } else {
@@ -20,11 +22,12 @@ pub fn for_rows(y: &mut [f32], row_len: usize, work: impl Fn(usize, &mut [f32]) 
         return;
     }
     let rows_a_task = (PIECE / 2 / row_len).max(1);
+    let task = |task: usize, rows: &mut [f32]| {
+        vectorized(|| rows.chunks_mut(row_len).enumerate().for_each(|(i, row)| work(task * rows_a_task + i, row)));
+    };
     if y.len() <= row_len * rows_a_task {
-        y.chunks_mut(row_len).enumerate().for_each(|(i, row)| work(i, row));
-        return;
+        task(0, y);
+    } else {
+        y.par_chunks_mut(row_len * rows_a_task).enumerate().for_each(|(i, rows)| task(i, rows));
     }
-    y.par_chunks_mut(row_len * rows_a_task).enumerate().for_each(|(task, rows)| {
-        rows.chunks_mut(row_len).enumerate().for_each(|(i, row)| work(task * rows_a_task + i, row));
-    });
 }

@@ -1,8 +1,6 @@
 //! 2-D convolution, the first face of the trilinear form ⟨conv2d(x, w), dy⟩ = ⟨x, conv2d_input(dy, w)⟩ = ⟨w, conv2d_weight(x, dy)⟩.
 
-use crate::cpu::CpuBuffer;
-use crate::cpu::im2col::{Geometry, im2col};
-use crate::cpu::matmul::{Matrix, matmul};
+use crate::cpu;
 use crate::error::Result;
 use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
 use crate::gpu::tuning::{self, Variant};
@@ -11,7 +9,6 @@ use crate::ops::conv2d_input::Conv2dInput;
 use crate::ops::conv2d_weight::Conv2dWeight;
 use crate::shape::{Padding, Shape, conv_size, same_padding, same_transpose_padding};
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
-use rayon::prelude::*;
 
 /// A convolution's settings. Images are [N, C, H, W], weights [O, C/groups, KH, KW].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,16 +114,16 @@ impl Conv2d {
         }
     }
 
-    /// One group's geometry for im2col.
-    pub(crate) fn geometry(&self, x: &Shape, w: &Shape, y: &Shape) -> Geometry {
-        Geometry {
+    /// The sizes that the `cpu` kernels take.
+    pub(crate) fn sizes(&self, x: &Shape, w: &Shape, y: &Shape) -> cpu::conv::Sizes {
+        cpu::conv::Sizes {
+            n: x[0],
+            groups: self.groups,
             c: w[1],
-            h: x[2],
-            w: x[3],
-            kh: w[2],
-            kw: w[3],
-            oh: y[2],
-            ow: y[3],
+            o: w[0] / self.groups,
+            x: [x[2], x[3]],
+            kernel: [w[2], w[3]],
+            y: [y[2], y[3]],
             stride: self.stride,
             before: [self.padding[0], self.padding[2]],
             dilation: self.dilation,
@@ -224,11 +221,6 @@ pub(crate) struct ConvParams {
     groups: u32,
 }
 
-/// Images that are unfolded together: enough output positions that the matrix product is not too narrow.
-pub(crate) fn images_at_once(positions: usize) -> usize {
-    192usize.div_ceil(positions.max(1))
-}
-
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
@@ -244,45 +236,8 @@ impl Op for Conv2d {
 
     reference_loops!();
 
-    /// y = w·columns(x), a few images at a time on each core.
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
-        let (xs, ws) = (x[0].shape, x[1].shape);
-        let g = self.geometry(xs, ws, shape);
-        let (positions, per_group, rows) = (g.oh * g.ow, ws[0] / self.groups, g.rows());
-        let (x_image, y_image) = (xs[1] * xs[2] * xs[3], shape[1] * positions);
-        if y.is_empty() {
-            return;
-        }
-        if rows == 0 {
-            return y.fill(0.0);
-        }
-        let together = images_at_once(positions);
-        y.par_chunks_mut(together * y_image).enumerate().for_each(|(task, y)| {
-            let images = y.len() / y_image;
-            let width = images * positions;
-            let mut columns = CpuBuffer::uninit(rows * width);
-            let mut product = CpuBuffer::uninit(if images == 1 { 0 } else { per_group * width });
-            for group in 0..self.groups {
-                for image in 0..images {
-                    let start = (task * together + image) * x_image + group * g.c * g.h * g.w;
-                    im2col(&x[0].data[start..], &g, &mut columns[image * positions..], width);
-                }
-                let w = Matrix::new(&x[1].data[group * per_group * rows..][..per_group * rows], per_group, rows, rows);
-                let columns = Matrix::new(&columns, rows, width, width);
-                if images == 1 {
-                    let y = &mut y[group * per_group * positions..][..per_group * positions];
-                    matmul(y, positions, w, columns, false);
-                } else {
-                    matmul(&mut product, width, w, columns, false);
-                    for image in 0..images {
-                        for o in 0..per_group {
-                            y[image * y_image + (group * per_group + o) * positions..][..positions]
-                                .copy_from_slice(&product[o * width + image * positions..][..positions]);
-                        }
-                    }
-                }
-            }
-        });
+        cpu::conv::forward(&self.sizes(x[0].shape, x[1].shape, shape), x[0].data, x[1].data, y);
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {

@@ -1,17 +1,14 @@
 //! The input gradient of a convolution, which is the transposed convolution: the second face of the trilinear form (see `conv2d`).
 
-use crate::cpu::CpuBuffer;
-use crate::cpu::im2col::col2im;
-use crate::cpu::matmul::{Matrix, matmul};
+use crate::cpu;
 use crate::error::Result;
 use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
 use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
-use crate::ops::conv2d::{Conv2d, images_at_once};
+use crate::ops::conv2d::Conv2d;
 use crate::ops::conv2d_weight::Conv2dWeight;
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
-use rayon::prelude::*;
 
 /// dx [N, C, size] from dy [N, O, OH, OW] and w [O, C/groups, KH, KW]:
 /// dx[n, c, iy, ix] = Σ dy[n, o, oy, ox]·w[o, c, i, j] over all o, i, j, oy, ox with iy = oy·s + i·d − top, ix likewise.
@@ -131,32 +128,9 @@ impl Op for Conv2dInput {
 
     reference_loops!();
 
-    /// columns = wᵀ·dy, folded back onto the images, a few images at a time on each core.
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
-        let (dys, ws, groups) = (x[0].shape, x[1].shape, self.conv.groups);
-        let g = self.conv.geometry(shape, ws, dys);
-        let (positions, per_group, rows) = (g.oh * g.ow, ws[0] / groups, g.rows());
-        let (x_image, y_image) = (shape[1] * g.h * g.w, dys[1] * positions);
-        if y.is_empty() {
-            return;
-        }
-        let together = images_at_once(positions);
-        y.par_chunks_mut(together * x_image).enumerate().for_each(|(task, dx)| {
-            let images = dx.len() / x_image;
-            let width = images * positions;
-            let mut columns = CpuBuffer::uninit(rows * width);
-            let mut gathered = CpuBuffer::uninit(per_group * width);
-            dx.fill(0.0);
-            for group in 0..groups {
-                let first = task * together;
-                gather(&x[0].data[first * y_image..], y_image, group * per_group, positions, images, &mut gathered);
-                let w = Matrix::new(&x[1].data[group * per_group * rows..][..per_group * rows], per_group, rows, rows);
-                matmul(&mut columns, width, w.t(), Matrix::new(&gathered, per_group, width, width), false);
-                for (image, dx) in dx.chunks_mut(x_image).enumerate() {
-                    col2im(&columns[image * positions..], width, &g, &mut dx[group * g.c * g.h * g.w..]);
-                }
-            }
-        });
+        let sizes = self.conv.sizes(shape, x[1].shape, x[0].shape);
+        cpu::conv::input_gradient(&sizes, x[0].data, x[1].data, y);
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
@@ -182,14 +156,5 @@ impl Op for Conv2dInput {
             needs[0].then(|| apply(self.conv, &[ddx, w])),
             needs[1].then(|| apply(Conv2dWeight { conv: self.conv, kernel: [w.dim(2), w.dim(3)] }, &[ddx, dy])),
         ]
-    }
-}
-
-/// Lays the channels `first..` of several images side by side: out [channels, images·positions].
-pub(crate) fn gather(dy: &[f32], y_image: usize, first: usize, positions: usize, images: usize, out: &mut [f32]) {
-    for (o, row) in out.chunks_exact_mut((images * positions).max(1)).enumerate() {
-        for (image, part) in row.chunks_exact_mut(positions).enumerate() {
-            part.copy_from_slice(&dy[image * y_image + (first + o) * positions..][..positions]);
-        }
     }
 }

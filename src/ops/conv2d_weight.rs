@@ -1,17 +1,14 @@
 //! The weight gradient of a convolution: the third face of the trilinear form (see `conv2d`).
 
-use crate::cpu::CpuBuffer;
-use crate::cpu::im2col::im2col;
-use crate::cpu::matmul::{Matrix, matmul};
+use crate::cpu;
 use crate::error::Result;
 use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
 use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
-use crate::ops::conv2d::{Conv2d, images_at_once};
-use crate::ops::conv2d_input::{Conv2dInput, gather};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::conv2d_input::Conv2dInput;
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
-use rayon::prelude::*;
 
 /// dw [O, C/groups, kernel] from x [N, C, H, W] and dy [N, O, OH, OW]:
 /// dw[o, c, i, j] = Σ_{n, oy, ox} x[n, c, oy·s + i·d − top, ox·s + j·d − left]·dy[n, o, oy, ox].
@@ -63,9 +60,6 @@ impl Conv2dWeight {
     }
 }
 
-/// Partial sums over the batch: their number is fixed, so the result does not depend on the number of threads.
-const PARTS: usize = 8;
-
 impl Op for Conv2dWeight {
     fn name(&self) -> &'static str {
         "conv2d_weight"
@@ -87,51 +81,9 @@ impl Op for Conv2dWeight {
 
     reference_loops!();
 
-    /// dw = Σ dy·columns(x)ᵀ over a few images at a time; the parts of the batch are summed in order.
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
-        let (xs, dys, groups) = (x[0].shape, x[1].shape, self.conv.groups);
-        let g = self.conv.geometry(xs, shape, dys);
-        let (positions, per_group, rows) = (g.oh * g.ow, shape[0] / groups, g.rows());
-        let (x_image, y_image) = (xs[1] * g.h * g.w, dys[1] * positions);
-        if xs[0] * positions * rows * per_group == 0 {
-            return y.fill(0.0);
-        }
-        let together = images_at_once(positions);
-        let part_images = xs[0].div_ceil(PARTS).next_multiple_of(together);
-        let parts: Vec<CpuBuffer> = (0..xs[0].div_ceil(part_images))
-            .into_par_iter()
-            .map(|part| {
-                let mut dw = CpuBuffer::uninit(y.len());
-                let mut columns = CpuBuffer::uninit(rows * together * positions);
-                let mut gathered = CpuBuffer::uninit(per_group * together * positions);
-                let end = ((part + 1) * part_images).min(xs[0]);
-                for first in (part * part_images..end).step_by(together) {
-                    let images = together.min(end - first);
-                    let width = images * positions;
-                    for group in 0..groups {
-                        for image in 0..images {
-                            let start = (first + image) * x_image + group * g.c * g.h * g.w;
-                            im2col(&x[0].data[start..], &g, &mut columns[image * positions..], width);
-                        }
-                        let gathered = &mut gathered[..per_group * width];
-                        let dy = &x[1].data[first * y_image..];
-                        gather(dy, y_image, group * per_group, positions, images, gathered);
-                        matmul(
-                            &mut dw[group * per_group * rows..][..per_group * rows],
-                            rows,
-                            Matrix::new(gathered, per_group, width, width),
-                            Matrix::new(&columns, rows, width, width).t(),
-                            first > part * part_images,
-                        );
-                    }
-                }
-                dw
-            })
-            .collect();
-        y.copy_from_slice(&parts[0]);
-        for part in &parts[1..] {
-            y.iter_mut().zip(part.iter()).for_each(|(y, v)| *y += v);
-        }
+        let sizes = self.conv.sizes(x[0].shape, shape, x[1].shape);
+        cpu::conv::weight_gradient(&sizes, x[0].data, x[1].data, y);
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {

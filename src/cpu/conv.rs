@@ -1,0 +1,366 @@
+//! The three faces of convolution as packed products: unfolding happens while panels are packed, from planes with zeros
+//! around in which every kernel element is a fixed shift.
+
+use super::CpuBuffer;
+use super::pack::{Left, Run, SLACK, pack_runs};
+use super::parallel::for_rows;
+use super::product::{Shared, product};
+use super::simd::vectorized;
+use super::tile::{NR, Tile};
+
+/// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Images.
+    pub n: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Input channels of a group.
+    pub c: usize,
+    /// Output channels of a group.
+    pub o: usize,
+    /// Input height and width.
+    pub x: [usize; 2],
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Output height and width.
+    pub y: [usize; 2],
+    /// Strides.
+    pub stride: [usize; 2],
+    /// Zeros above and to the left.
+    pub before: [usize; 2],
+    /// Dilations.
+    pub dilation: [usize; 2],
+}
+
+impl Sizes {
+    fn area(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Elements of an input and an output image's plane.
+    fn planes(&self) -> [usize; 2] {
+        [self.x[0] * self.x[1], self.y[0] * self.y[1]]
+    }
+
+    /// The furthest that a kernel element reaches, in strides.
+    fn reach(&self, axis: usize) -> usize {
+        (self.kernel[axis] - 1) * self.dilation[axis] / self.stride[axis]
+    }
+
+    fn is_empty(&self) -> bool {
+        let [x, y] = self.planes();
+        self.n * self.groups * self.c * self.o * self.area() * x * y == 0
+    }
+}
+
+/// Every `stride`-th row and column of images, for each of the stride² places to begin: plane (ry, rx) of an image has
+/// (u, v) = image(u·sh + ry − above, v·sw + rx − left), 0 outside. A kernel element then reads one plane at a shift.
+struct Planes {
+    data: CpuBuffer,
+    /// Strides: how many planes a channel has.
+    phases: [usize; 2],
+    /// A plane's height and width.
+    size: [usize; 2],
+}
+
+impl Planes {
+    fn new(x: &[f32], image: [usize; 2], phases: [usize; 2], before: [usize; 2], size: [usize; 2]) -> Planes {
+        let area = size[0] * size[1];
+        let count = x.len() / (image[0] * image[1]);
+        let mut data = CpuBuffer::uninit(count * phases[0] * phases[1] * area + SLACK);
+        let used = data.len() - SLACK;
+        data[used..].fill(0.0);
+        for_rows(&mut data[..used], phases[0] * phases[1] * area, |channel, planes| {
+            let x = &x[channel * image[0] * image[1]..][..image[0] * image[1]];
+            for (phase, plane) in planes.chunks_exact_mut(area).enumerate() {
+                let [ry, rx] = [phase / phases[1], phase % phases[1]];
+                // Columns v with 0 <= v·s + rx − left < width.
+                let first = before[1].saturating_sub(rx).div_ceil(phases[1]).min(size[1]);
+                let last = (image[1] + before[1]).saturating_sub(rx).div_ceil(phases[1]).clamp(first, size[1]);
+                for (u, row) in plane.chunks_exact_mut(size[1]).enumerate() {
+                    let y = (u * phases[0] + ry).checked_sub(before[0]).filter(|&y| y < image[0] && first < last);
+                    let Some(y) = y else {
+                        row.fill(0.0);
+                        continue;
+                    };
+                    let start = first * phases[1] + rx - before[1];
+                    let from = &x[y * image[1] + start..(y + 1) * image[1]];
+                    row[..first].fill(0.0);
+                    row[last..].fill(0.0);
+                    let row = &mut row[first..last];
+                    match phases[1] {
+                        1 => row.copy_from_slice(&from[..row.len()]),
+                        2 => every_second(from, row),
+                        s => row.iter_mut().zip(from.iter().step_by(s)).for_each(|(y, x)| *y = *x),
+                    }
+                }
+            }
+        });
+        Planes { data, phases, size }
+    }
+
+    fn area(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    /// Elements that one channel's planes take.
+    fn channel(&self) -> usize {
+        self.phases[0] * self.phases[1] * self.area()
+    }
+}
+
+#[inline(always)]
+fn every_second(from: &[f32], row: &mut [f32]) {
+    let pairs = from.len() / 2;
+    let whole = pairs.min(row.len());
+    for (y, x) in row[..whole].iter_mut().zip(from.chunks_exact(2)) {
+        *y = x[0];
+    }
+    if whole < row.len() {
+        row[whole] = from[2 * whole];
+    }
+}
+
+/// The columns of a product that computes pixels: rows of `len` neighbours, row i from `from[i]` in the source and to
+/// `to[i]`, `to[i] + step`, … in the result.
+struct Pixels {
+    from: Vec<usize>,
+    to: Vec<usize>,
+    len: usize,
+    step: usize,
+}
+
+impl Pixels {
+    fn columns(&self) -> usize {
+        self.from.len() * self.len
+    }
+
+    /// The runs of one panel; `starts` are offsets of rows, and neighbouring rows join where those follow on.
+    fn runs(&self, panel: usize, starts: &[usize], step: usize) -> ([Run; NR], usize) {
+        let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
+        let (mut count, mut at) = (0, panel * NR);
+        let last = self.columns().min(at + NR);
+        while at < last {
+            let (row, x) = (at / self.len, at % self.len);
+            let len = (self.len - x).min(last - at);
+            let from = starts[row] + x * step;
+            if count > 0 && step == 1 && runs[count - 1].from + runs[count - 1].len == from {
+                runs[count - 1].len += len;
+            } else {
+                runs[count] = Run { to: at - panel * NR, from, len };
+                count += 1;
+            }
+            at += len;
+        }
+        (runs, count)
+    }
+
+    /// result[row i at i·row_stride + pixel] = Σ_k left[i, k]·source[pixel + offsets[k]].
+    ///
+    /// # Safety
+    /// No two calls that run at a time write the same pixels, nor do two pixels of this one lie in one place.
+    unsafe fn multiply(&self, left: &Left, source: &[f32], offsets: &[usize], y: Shared, row_stride: usize) {
+        let pack = |panel: usize, k: std::ops::Range<usize>, data: &mut [f32]| {
+            let (runs, count) = self.runs(panel, &self.from, 1);
+            pack_runs(source, &runs[..count], &offsets[k], data);
+        };
+        let finish = |first: usize, panel: usize, tile: &Tile| {
+            let (runs, count) = self.runs(panel, &self.to, self.step);
+            for (i, row) in tile.0.iter().enumerate().take(left.m - first) {
+                for run in &runs[..count] {
+                    let (at, values) = (run.from + (first + i) * row_stride, &row[run.to..][..run.len]);
+                    // SAFETY: each tile has its own pixels and rows, and the caller vouches for the rest.
+                    unsafe {
+                        match self.step {
+                            1 => y.write(at, values),
+                            step => y.write_spread(at, step, values),
+                        }
+                    }
+                }
+            }
+        };
+        product(left, self.columns(), pack, finish);
+    }
+}
+
+/// y = conv2d(x, w). Writes all of y.
+pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
+    if s.is_empty() {
+        return y.fill(0.0);
+    }
+    let size = [0, 1].map(|axis| s.y[axis] + s.reach(axis));
+    let planes = Planes::new(x, s.x, s.stride, s.before, size);
+    let (area, [_, y_plane]) = (s.area(), s.planes());
+    let y_image = s.groups * s.o * y_plane;
+    let taps: Vec<usize> = (0..s.c * area)
+        .map(|k| {
+            let (c, i, j) = (k / area, k % area / s.kernel[1] * s.dilation[0], k % s.kernel[1] * s.dilation[1]);
+            let phase = i % s.stride[0] * s.stride[1] + j % s.stride[1];
+            c * planes.channel() + phase * planes.area() + i / s.stride[0] * size[1] + j / s.stride[1]
+        })
+        .collect();
+    let all: Vec<usize> = (0..s.c * area).collect();
+    let y = Shared::new(y);
+    for group in 0..s.groups {
+        let left = Left::pack(&w[group * s.o * all.len()..], s.o, |o| o * all.len(), &all);
+        let row = |start: usize, image: usize, row: usize| {
+            (0..s.n * s.y[0]).map(move |i| start + i / s.y[0] * image + i % s.y[0] * row).collect::<Vec<_>>()
+        };
+        let pixels = Pixels {
+            from: row(group * s.c * planes.channel(), s.groups * s.c * planes.channel(), size[1]),
+            to: row(group * s.o * y_plane, y_image, s.y[1]),
+            len: s.y[1],
+            step: 1,
+        };
+        // SAFETY: one call at a time, and every pixel has its own place.
+        unsafe { pixels.multiply(&left, &planes.data, &taps, y, y_plane) };
+    }
+}
+
+/// dx from dy and w, also the transposed convolution. Each of the stride² sub-pixel phases of dx is a convolution of dy
+/// with its own share of the kernel, so nothing is multiplied by inserted zeros. Writes all of dx.
+pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    if s.is_empty() {
+        return dx.fill(0.0);
+    }
+    // dx row iy takes kernel rows i with i·d ≡ iy + top (mod s), from dy row q − i·d / s with q = (iy + top) / s.
+    let reach = [s.reach(0), s.reach(1)];
+    let size = [0, 1].map(|axis| (s.x[axis] - 1 + s.before[axis]) / s.stride[axis] + 1 + reach[axis]);
+    let planes = Planes::new(dy, s.y, [1, 1], reach, size);
+    let (area, [x_plane, _]) = (s.area(), s.planes());
+    let x_image = s.groups * s.c * x_plane;
+    let dx = Shared::new(dx);
+    for phase in 0..s.stride[0] * s.stride[1] {
+        let r = [phase / s.stride[1], phase % s.stride[1]];
+        // The first q of this phase inside the image, the row it writes, and the number of rows; columns likewise.
+        let [rows, columns] = [0, 1].map(|axis| {
+            let first = s.before[axis].saturating_sub(r[axis]).div_ceil(s.stride[axis]);
+            let start = first * s.stride[axis] + r[axis] - s.before[axis];
+            (first, start, s.x[axis].saturating_sub(start).div_ceil(s.stride[axis]))
+        });
+        if rows.2 * columns.2 == 0 {
+            continue;
+        }
+        let [taps_i, taps_j] = [0, 1].map(|axis| {
+            let hits = move |i: &usize| i * s.dilation[axis] % s.stride[axis] == r[axis];
+            (0..s.kernel[axis]).filter(hits).collect::<Vec<_>>()
+        });
+        let (mut from_dy, mut from_w) = (Vec::new(), Vec::new());
+        for o in 0..s.o {
+            for i in &taps_i {
+                for j in &taps_j {
+                    let shift = [0, 1].map(|a| reach[a] - [i, j][a] * s.dilation[a] / s.stride[a]);
+                    from_dy.push(o * planes.area() + shift[0] * size[1] + shift[1]);
+                    from_w.push(o * s.c * area + i * s.kernel[1] + j);
+                }
+            }
+        }
+        for group in 0..s.groups {
+            let left = Left::pack(&w[group * s.o * s.c * area..], s.c, |c| c * area, &from_w);
+            let row = |start: usize, image: usize, row: usize| {
+                (0..s.n * rows.2).map(move |i| start + i / rows.2 * image + i % rows.2 * row).collect::<Vec<_>>()
+            };
+            let first = rows.0 * size[1] + columns.0;
+            let pixels = Pixels {
+                from: row(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]),
+                to: row(group * s.c * x_plane + rows.1 * s.x[1] + columns.1, x_image, s.stride[0] * s.x[1]),
+                len: columns.2,
+                step: s.stride[1],
+            };
+            // SAFETY: one call at a time, and every pixel has its own place.
+            unsafe { pixels.multiply(&left, &planes.data, &from_dy, dx, x_plane) };
+        }
+    }
+}
+
+/// dw from x and dy. Writes all of dw.
+pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    if s.is_empty() {
+        return dw.fill(0.0);
+    }
+    let size = [0, 1].map(|axis| (s.y[axis] - 1) * s.stride[axis] + (s.kernel[axis] - 1) * s.dilation[axis] + 1);
+    let (area, [_, y_plane]) = (s.area(), s.planes());
+    let channels = s.groups * s.c;
+    let last = channels_last(x, channels, s.x, s.before, size);
+    let positions = |start: usize, image: usize, row: usize, column: usize| {
+        (0..s.n * y_plane)
+            .map(move |p| start + p / y_plane * image + p % y_plane / s.y[1] * row + p % s.y[1] * column)
+            .collect::<Vec<_>>()
+    };
+    let from_dy = positions(0, s.groups * s.o * y_plane, s.y[1], 1);
+    let from_x = positions(0, size[0] * size[1] * channels, s.stride[0] * size[1] * channels, s.stride[1] * channels);
+    // Columns in the order (i, j, c), in which neighbours lie side by side in both.
+    let tap = |k: usize| (k / s.c / s.kernel[1], k / s.c % s.kernel[1], k % s.c);
+    let columns = s.c * area;
+    let y = Shared::new(dw);
+    for group in 0..s.groups {
+        let left = Left::pack(&dy[group * s.o * y_plane..], s.o, |o| o * y_plane, &from_dy);
+        let pack = |panel: usize, k: std::ops::Range<usize>, data: &mut [f32]| {
+            let mut runs: Vec<Run> = Vec::with_capacity(NR);
+            for column in panel * NR..columns.min((panel + 1) * NR) {
+                let (i, j, c) = tap(column);
+                let from = (i * s.dilation[0] * size[1] + j * s.dilation[1]) * channels + group * s.c + c;
+                match runs.last_mut() {
+                    Some(run) if run.from + run.len == from => run.len += 1,
+                    _ => runs.push(Run { to: column - panel * NR, from, len: 1 }),
+                }
+            }
+            pack_runs(&last, &runs, &from_x[k], data);
+        };
+        let finish = |first: usize, panel: usize, tile: &Tile| {
+            for (row, sums) in tile.0.iter().enumerate().take(s.o - first) {
+                for (column, &sum) in (panel * NR..columns).zip(sums) {
+                    let (i, j, c) = tap(column);
+                    let at = ((group * s.o + first + row) * s.c + c) * area + i * s.kernel[1] + j;
+                    // SAFETY: every sum has its own place, and groups follow one another.
+                    unsafe { y.write(at, &[sum]) };
+                }
+            }
+        };
+        product(&left, columns, pack, finish);
+    }
+}
+
+/// Images with zeros around, [N, size, C]: all channels of a pixel side by side, with SLACK behind.
+fn channels_last(x: &[f32], channels: usize, image: [usize; 2], before: [usize; 2], size: [usize; 2]) -> CpuBuffer {
+    let plane = image[0] * image[1];
+    let count = x.len() / (channels * plane);
+    let row_len = size[1] * channels;
+    let mut y = CpuBuffer::uninit(count * size[0] * row_len + SLACK);
+    let used = y.len() - SLACK;
+    y[used..].fill(0.0);
+    let width = size[1].saturating_sub(before[1]).min(image[1]);
+    for_rows(&mut y[..used], row_len, |i, row| {
+        let (n, u) = (i / size[0], i % size[0]);
+        let Some(iy) = u.checked_sub(before[0]).filter(|&iy| iy < image[0]) else {
+            return row.fill(0.0);
+        };
+        row[..before[1].min(size[1]) * channels].fill(0.0);
+        row[(before[1].min(size[1]) + width) * channels..].fill(0.0);
+        let x = &x[n * channels * plane + iy * image[1]..];
+        let row = &mut row[before[1].min(size[1]) * channels..][..width * channels];
+        vectorized(|| turn(x, plane, width, row, channels));
+    });
+    y
+}
+
+/// y[j, c] = x[c·plane + j]
+#[inline(always)]
+fn turn(x: &[f32], plane: usize, width: usize, y: &mut [f32], channels: usize) {
+    // Eight channels at a time: whole vectors are written.
+    let mut c = 0;
+    while c + 8 <= channels {
+        let rows: [&[f32]; 8] = std::array::from_fn(|r| &x[(c + r) * plane..][..width]);
+        for j in 0..width {
+            let pixel: [f32; 8] = std::array::from_fn(|r| rows[r][j]);
+            y[j * channels + c..][..8].copy_from_slice(&pixel);
+        }
+        c += 8;
+    }
+    for c in c..channels {
+        for (pixel, &v) in y.chunks_exact_mut(channels).zip(&x[c * plane..][..width]) {
+            pixel[c] = v;
+        }
+    }
+}
