@@ -469,8 +469,8 @@ impl Tensor {
         apply(Moments, &[self])
     }
 
-    /// Normalises each channel of [N, C, …] with the batch's own mean and biased variance, then scales by gamma [C]
-    /// and shifts by beta [C] (ones and zeros if absent). Also returns the moments [2, C], as constants.
+    /// Normalises each channel of [N, C, …] with the batch's own mean and biased variance, then scales by gamma `[C]`
+    /// and shifts by beta `[C]` (ones and zeros if absent). Also returns the moments [2, C], as constants.
     #[track_caller]
     pub fn batch_norm(&self, gamma: Option<&Tensor>, beta: Option<&Tensor>, eps: f64) -> (Tensor, Tensor) {
         let moments = no_grad(|| self.moments());
@@ -481,7 +481,7 @@ impl Tensor {
         (y, moments)
     }
 
-    /// Normalises each channel of [N, C, …] with given statistics, mean [C] and variance [C].
+    /// Normalises each channel of [N, C, …] with given statistics, mean `[C]` and variance `[C]`.
     #[track_caller]
     pub fn batch_norm_with(
         &self,

@@ -287,7 +287,7 @@ impl Tensor {
         apply(Conv2dWeight { conv, kernel }, &[self, dy])
     }
 
-    /// Adds b [C] to each channel of images [N, C, H, W].
+    /// Adds b `[C]` to each channel of images [N, C, H, W].
     #[track_caller]
     pub fn add_channel_bias(&self, b: &Tensor) -> Tensor {
         self + b.reshape([1, b.len(), 1, 1])

@@ -5,7 +5,7 @@ use crate::ops::{AxisMap, Indices};
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The elements `indices` of one axis: y[…, i, …] = x[…, indices[i], …]. The axis then has `indices.len()` elements.
+    /// The elements `indices` of one axis: `y[…, i, …] = x[…, indices[i], …]`. The axis then has `indices.len()` elements.
     ///
     /// # Errors
     /// What went wrong on the device that made the indices.
@@ -17,7 +17,7 @@ impl Tensor {
         Ok(self.map_axis(axis, &self.pick_map("index_select", axis, indices)?))
     }
 
-    /// This tensor plus `src` added at `indices` of one axis: y[…, indices[i], …] += src[…, i, …]; equal indices add
+    /// This tensor plus `src` added at `indices` of one axis: `y[…, indices[i], …] += src[…, i, …]`; equal indices add
     /// up in order. The adjoint of [`Tensor::index_select`].
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Tensor {
         Ok(self + src.map_axis(axis, &self.pick_map("scatter_add", axis, indices)?.transpose()))
     }
 
-    /// One element a place along `axis`: y[…, i, …] = x[…, indices[…, i, …], …]. `indices` has y's shape, which is
+    /// One element a place along `axis`: `y[…, i, …] = x[…, indices[…, i, …], …]`. `indices` has y's shape, which is
     /// this tensor's but for that axis.
     ///
     /// # Errors

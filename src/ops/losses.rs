@@ -109,14 +109,14 @@ fn neighbours(x: &Tensor) -> [Tensor; 2] {
     })
 }
 
-/// Total variation of images [N, C, H, W], absolute: mean |x[y+1] − x[y]| + mean |x[x+1] − x[x]|, each over its own pairs.
+/// Total variation of images [N, C, H, W], absolute: mean |x_below − x| + mean |x_right − x|, each over its own pairs.
 pub fn total_variation_l1(x: &Tensor) -> Tensor {
     let [down, right] = neighbours(x);
     down.abs().mean() + right.abs().mean()
 }
 
-/// Total variation of images [N, C, H, W], squared: Σ (x[y+1] − x[y])² + Σ (x[x+1] − x[x])² (Johnson et al. 2016). A sum,
-/// not a mean: divide by what suits.
+/// Total variation of images [N, C, H, W], squared: Σ (x_below − x)² + Σ (x_right − x)² (Johnson et al. 2016). A sum, not
+/// a mean: divide by what suits.
 pub fn total_variation_l2(x: &Tensor) -> Tensor {
     let [down, right] = neighbours(x);
     down.square().sum() + right.square().sum()
@@ -150,7 +150,7 @@ pub fn style_loss(x: &Tensor, style: &Tensor, norm: GramNorm) -> Tensor {
 }
 
 /// Contrast of patches (Park et al. 2020, eq. 3) for features [B, P, D] (P patches of each image), made unit vectors
-/// first (x / (‖x‖ + 1e-7)): the mean over all queries of −ln softmax_j(q_i·k_j / temperature)[i], keys k_j from the same
+/// first (x / (‖x‖ + 1e-7)): the mean over all queries of −ln softmax_j(q_i·k_j / temperature) at j = i, keys k_j from the same
 /// image. Detach the keys where they are not to be trained, as published.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ impl Tensor {
         self.reshape([1, rows, len]).batch_norm(None, None, eps).0.reshape(self.shape())
     }
 
-    /// gamma·x + beta for [C] (a value a channel) or [N, C] (a value a sample and channel) and images [N, C, …].
+    /// gamma·x + beta for `[C]` (a value a channel) or [N, C] (a value a sample and channel) and images [N, C, …].
     #[track_caller]
     pub fn channel_affine(&self, gamma: Option<&Tensor>, beta: Option<&Tensor>) -> Tensor {
         let spread = |values: &Tensor| {
@@ -33,7 +33,7 @@ impl Tensor {
     }
 
     /// Instance normalisation (Ulyanov et al. 2016): each plane of [N, C, …] minus its mean, over its standard deviation
-    /// (biased), then gamma and beta: [C], or [N, C] for a style of each sample's own (conditional).
+    /// (biased), then gamma and beta: `[C]`, or [N, C] for a style of each sample's own (conditional).
     #[track_caller]
     pub fn instance_norm(&self, gamma: Option<&Tensor>, beta: Option<&Tensor>, eps: f64) -> Tensor {
         self.normalized_rows(self.dim(0) * self.dim(1), eps).channel_affine(gamma, beta)
@@ -48,7 +48,7 @@ impl Tensor {
     }
 
     /// Group normalisation (Wu and He 2018): the channels of [N, C, …] in `groups` groups, each normalised by sample;
-    /// gamma and beta [C]. One group is layer normalisation of images with a gamma a channel.
+    /// gamma and beta `[C]`. One group is layer normalisation of images with a gamma a channel.
     #[track_caller]
     pub fn group_norm(&self, groups: usize, gamma: Option<&Tensor>, beta: Option<&Tensor>, eps: f64) -> Tensor {
         let c = self.dim(1);

@@ -38,7 +38,7 @@ impl Tensor {
         (self - most.insert_axes(axes)).exp().sum_axes(axes).log() + most
     }
 
-    /// Cross-entropy of logits [N, K] against one class each [N], as [N]: −ln softmax(x)[n, label n].
+    /// Cross-entropy of logits [N, K] against one class each `[N]`, as `[N]`: −ln softmax(x)[n, label n].
     ///
     /// # Errors
     /// What went wrong on the device that made the labels.

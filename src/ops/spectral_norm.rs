@@ -9,9 +9,9 @@ pub struct SpectralNorm {
     pub w: Tensor,
     /// σ = uᵀ·W·v, `[]`; differentiable.
     pub sigma: Tensor,
-    /// The left vector [out], to be handed in at the next step.
+    /// The left vector `[out]`, to be handed in at the next step.
     pub u: Tensor,
-    /// The right vector [rest].
+    /// The right vector `[rest]`.
     pub v: Tensor,
 }
 
@@ -33,7 +33,7 @@ impl Tensor {
     }
 
     /// Spectral normalisation: `iterations` times v ← Wᵀu/‖Wᵀu‖, u ← Wv/‖Wv‖ for W this weight as [out, rest] and the
-    /// state u [out], then σ = uᵀWv and W/σ. As published, u and v are constants for the gradient. With 0 iterations
+    /// state u `[out]`, then σ = uᵀWv and W/σ. As published, u and v are constants for the gradient. With 0 iterations
     /// v comes from u and u stays: for evaluation.
     #[track_caller]
     pub fn spectral_norm(&self, u: &Tensor, dim: usize, iterations: usize, eps: f64) -> SpectralNorm {
