@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LayerSpec {
-    /// [in] -> [units]: x·wᵀ + b.
+    /// `[in] -> [units]`: x·wᵀ + b.
     Dense {
         /// Outputs, from 1.
         units: usize,

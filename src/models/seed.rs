@@ -24,7 +24,7 @@ fn conv_transpose(filters: usize, stride: usize) -> LayerSpec {
     ConvTranspose2d { filters, kernel: 4, stride, padding: Same, bias: true }
 }
 
-/// [100] -> [3, 28, 28] in (−1, 1); 52,808 trainable parameters.
+/// `[100] -> [3, 28, 28]` in (−1, 1); 52,808 trainable parameters.
 pub fn generator() -> Vec<LayerSpec> {
     vec![
         Dense { units: 147, bias: true },
@@ -42,7 +42,7 @@ pub fn generator() -> Vec<LayerSpec> {
     ]
 }
 
-/// [3, 28, 28] -> [1], the probability of being real; 140,609 parameters.
+/// `[3, 28, 28] -> [1]`, the probability of being real; 140,609 parameters.
 pub fn discriminator() -> Vec<LayerSpec> {
     let conv = |filters| Conv2d { filters, kernel: 4, stride: 2, padding: Same, bias: true };
     vec![

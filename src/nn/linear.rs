@@ -4,7 +4,7 @@ use super::init::Initializer;
 use super::{Mode, Module, Parameter};
 use crate::tensor::Tensor;
 
-/// y = x·wᵀ + b for x [N, in], w [out, in], b [out].
+/// y = x·wᵀ + b for `x [N, in]`, `w [out, in]`, `b [out]`.
 pub struct Linear {
     weight: Parameter,
     bias: Option<Parameter>,
