@@ -1,7 +1,10 @@
-//! The packed f32 matrix product of the `gemm` crates (run-time AVX2/AVX-512/NEON dispatch), split over the cores.
+//! The f32 matrix product, in packed panels over all cores.
 
-use gemm_common::Parallelism;
-use rayon::prelude::*;
+use super::pack::{Left, Run, pack_columns, pack_runs};
+use super::parallel::for_rows;
+use super::product::{Shared, product};
+use super::tile::{NR, Tile};
+use std::ops::Range;
 
 /// A matrix read through strides: element (i, j) is `data[i * row_stride + j * col_stride]`.
 #[derive(Clone, Copy)]
@@ -27,88 +30,60 @@ impl<'a> Matrix<'a> {
     pub fn t(self) -> Matrix<'a> {
         Matrix { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
-
-    fn rows_from(self, start: usize, rows: usize) -> Matrix<'a> {
-        Matrix { data: self.data.get(start * self.row_stride..).unwrap_or(&[]), rows, ..self }
-    }
 }
 
-/// y = a·b, or y += a·b if `accumulate`, on the calling thread. `y` is row-major, `a.rows` x `b.cols`, with
-/// `y_stride` elements from row to row.
+/// y = a·b; `y` is dense row-major. On all cores if it is worth it; the order of the sums depends on the sizes alone.
 #[track_caller]
-pub fn matmul(y: &mut [f32], y_stride: usize, a: Matrix, b: Matrix, accumulate: bool) {
+pub fn matmul(y: &mut [f32], a: Matrix, b: Matrix) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "matmul: inner sizes differ");
-    if m == 0 || n == 0 {
+    assert_eq!(y.len(), m * n, "matmul: the output has another size");
+    if m * n == 0 {
         return;
     }
-    assert!(y_stride >= n && (m - 1) * y_stride + n <= y.len(), "matmul: the output is too small");
     if k == 0 {
-        if !accumulate {
-            (0..m).for_each(|i| y[i * y_stride..i * y_stride + n].fill(0.0));
+        return y.fill(0.0);
+    }
+    if n == 1 && a.col_stride == 1 && b.row_stride == 1 {
+        return for_rows(y, 1, |i, y| y[0] = dot(&a.data[i * a.row_stride..][..k], &b.data[..k]));
+    }
+    let steps = |stride: usize| (0..k).map(|l| l * stride).collect::<Vec<_>>();
+    let left = Left::pack(a.data, m, |i| i * a.row_stride, &steps(a.col_stride));
+    let steps = steps(b.row_stride);
+    let pack = |panel: usize, k: Range<usize>, data: &mut [f32]| {
+        let (first, count) = (panel * NR, NR.min(n - panel * NR));
+        if b.col_stride == 1 {
+            pack_runs(b.data, &[Run { to: 0, from: first, len: count }], &steps[k], data);
+        } else {
+            pack_columns(b.data, count, |i| (first + i) * b.col_stride, &steps[k], data);
         }
-        return;
-    }
-    // SAFETY: the pointers cover rows x cols elements under their strides: `Matrix::new` (and `rows_from`, which only
-    // shortens) checked a and b, the assertion above checked y; y is borrowed mutably, so nothing aliases it.
-    unsafe {
-        gemm_f32::gemm::f32::get_gemm_fn()(
-            m,
-            n,
-            k,
-            y.as_mut_ptr(),
-            1,
-            y_stride as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
+    };
+    let y = Shared::new(y);
+    let finish = |first: usize, panel: usize, tiles: &[Tile]| {
+        for (i, row) in (first..m).zip(tiles.iter().flat_map(|tile| &tile.0)) {
+            let (column, count) = (panel * NR, NR.min(n - panel * NR));
+            // SAFETY: every tile has its own place in y.
+            unsafe { y.write(i * n + column, &row[..count]) };
+        }
+    };
+    product(&left, n, pack, finish);
 }
 
-/// y = a·b on all cores; `y` is dense row-major. The pieces depend on the sizes alone, so the result does not depend
-/// on the number of threads.
-#[track_caller]
-pub fn matmul_parallel(y: &mut [f32], a: Matrix, b: Matrix) {
-    let (m, n, k) = (a.rows, b.cols, a.cols);
-    let small = m * n * k < 1 << 18;
-    if small || n == 0 {
-        matmul(y, n, a, b, false);
-    } else if m >= n || m >= 256 {
-        let piece = m.div_ceil(32).next_multiple_of(8).max(64);
-        y.par_chunks_mut(piece * n).enumerate().for_each(|(i, rows)| {
-            matmul(rows, n, a.rows_from(i * piece, rows.len() / n), b, false);
-        });
-    } else {
-        // Wide and flat: split the columns, each piece into its own block, then lay the blocks side by side.
-        let piece = n.div_ceil(32).next_multiple_of(16).max(64);
-        let blocks: Vec<super::CpuBuffer> = (0..n.div_ceil(piece))
-            .into_par_iter()
-            .map(|i| {
-                let cols = piece.min(n - i * piece);
-                let mut block = super::CpuBuffer::uninit(m * cols);
-                let part = b.t().rows_from(i * piece, cols).t();
-                matmul(&mut block, cols, a, part, false);
-                block
-            })
-            .collect();
-        for (i, block) in blocks.iter().enumerate() {
-            let cols = block.len() / m;
-            for row in 0..m {
-                y[row * n + i * piece..][..cols].copy_from_slice(&block[row * cols..][..cols]);
-            }
+/// Σ a·b in 32 lanes, over at most 4,096 elements in f32, those totals in f64.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut total = 0.0;
+    for (a, b) in a.chunks(4096).zip(b.chunks(4096)) {
+        let mut lanes = [0.0f32; 32];
+        let (a_rows, b_rows) = (a.chunks_exact(32), b.chunks_exact(32));
+        let rest = a_rows.remainder().iter().zip(b_rows.remainder());
+        total += rest.map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
+        for (a, b) in a_rows.zip(b_rows) {
+            lanes.iter_mut().zip(a).zip(b).for_each(|((lane, a), b)| *lane += a * b);
         }
+        total += lanes.iter().map(|&v| v as f64).sum::<f64>();
     }
+    total as f32
 }
 
 #[cfg(test)]
@@ -119,13 +94,18 @@ mod tests {
     #[test]
     fn every_split_agrees_with_the_plain_loops() {
         let mut stream = Stream::new(1, Domain::Test, 0);
-        for (m, n, k) in [(1, 1, 1), (3, 5, 7), (300, 40, 70), (40, 300, 70), (5, 3000, 33), (2, 2, 0), (0, 3, 2)] {
+        let sizes =
+            [(1, 1, 1), (3, 5, 7), (300, 40, 70), (40, 300, 70), (5, 3000, 33), (9, 1, 4200), (2, 2, 0), (0, 3, 2)];
+        for (m, n, k) in sizes {
             let a = stream.normal_vec(m * k);
             let b = stream.normal_vec(k * n);
             let mut y = vec![f32::NAN; m * n];
-            matmul_parallel(&mut y, Matrix::new(&a, m, k, k), Matrix::new(&b, k, n, n));
+            matmul(&mut y, Matrix::new(&a, m, k, k), Matrix::new(&b, k, n, n));
+            let mut turned = vec![f32::NAN; m * n];
+            matmul(&mut turned, Matrix::new(&b, k, n, n).t(), Matrix::new(&a, m, k, k).t());
             for i in 0..m {
                 for j in 0..n {
+                    assert!((turned[j * m + i] - y[i * n + j]).abs() < 2e-4, "{m}x{n}x{k} turned at {i},{j}");
                     let want: f64 = (0..k).map(|l| a[i * k + l] as f64 * b[l * n + j] as f64).sum();
                     assert!((y[i * n + j] as f64 - want).abs() < 1e-4, "{m}x{n}x{k} at {i},{j}");
                 }

@@ -33,10 +33,15 @@ impl Left {
         }
         let pass = |pass: usize, data: &mut [f32]| {
             let offsets = &offsets[pass * depth..k.min((pass + 1) * depth)];
+            let stretches = stretches(offsets);
             for (panel, data) in data.chunks_exact_mut(MR * offsets.len()).enumerate() {
                 let first = panel * MR;
                 let rows: [usize; MR] = std::array::from_fn(|r| row((first + r).min(m - 1)));
-                vectorized(|| scatter_panel(source, rows, offsets, data));
+                if stretches.len() * 8 <= offsets.len() {
+                    vectorized(|| interleave_panel(source, rows, &stretches, data));
+                } else {
+                    vectorized(|| scatter_panel(source, rows, offsets, data));
+                }
                 for r in m.saturating_sub(first)..MR {
                     data.iter_mut().skip(r).step_by(MR).for_each(|v| *v = 0.0);
                 }
@@ -55,6 +60,31 @@ impl Left {
     pub fn pass(&self, from: usize, to: usize, panels: std::ops::Range<usize>) -> &[f32] {
         let pass = &self.data[self.panels() * MR * from..][..self.panels() * MR * (to - from)];
         &pass[panels.start * MR * (to - from)..panels.end * MR * (to - from)]
+    }
+}
+
+/// The stretches of neighbours among offsets: the first offset and the number of each.
+fn stretches(offsets: &[usize]) -> Vec<(usize, usize)> {
+    let mut stretches: Vec<(usize, usize)> = Vec::new();
+    for &offset in offsets {
+        match stretches.last_mut() {
+            Some((first, len)) if *first + *len == offset => *len += 1,
+            _ => stretches.push((offset, 1)),
+        }
+    }
+    stretches
+}
+
+/// As [`scatter_panel`], for offsets that are mostly neighbours.
+#[inline(always)]
+fn interleave_panel(source: &[f32], rows: [usize; MR], stretches: &[(usize, usize)], mut panel: &mut [f32]) {
+    for &(offset, len) in stretches {
+        let (here, rest) = std::mem::take(&mut panel).split_at_mut(len * MR);
+        panel = rest;
+        let [a, b, c, d] = rows.map(|row| &source[row + offset..][..len]);
+        for ((((v, a), b), c), d) in here.chunks_exact_mut(MR).zip(a).zip(b).zip(c).zip(d) {
+            v.copy_from_slice(&[*a, *b, *c, *d]);
+        }
     }
 }
 
@@ -94,8 +124,6 @@ pub fn panel_len(depth: usize) -> usize {
 pub fn pack_runs(source: &[f32], runs: &[Run], offsets: &[usize], panel: &mut [f32]) {
     let Some(last) = runs.last() else { return };
     assert!(last.to + last.len <= NR && panel.len() >= panel_len(offsets.len()));
-    let reach = runs.iter().map(|run| run.from + run.len).max().unwrap_or(0) + SLACK;
-    assert!(offsets.iter().max().is_none_or(|offset| offset + reach <= source.len()), "the source lacks slack");
     if last.to + last.len < NR {
         for (row, &offset) in panel.chunks_exact_mut(NR).zip(offsets) {
             row.fill(0.0);
@@ -104,6 +132,8 @@ pub fn pack_runs(source: &[f32], runs: &[Run], offsets: &[usize], panel: &mut [f
         }
         return;
     }
+    let reach = runs.iter().map(|run| run.from + run.len.next_multiple_of(8)).max().unwrap_or(0);
+    assert!(offsets.iter().max().is_none_or(|offset| offset + reach <= source.len()), "the source lacks slack");
     let mut moves = [Move { from: 0, to: 0 }; NR];
     let mut count = 0;
     for run in runs {
@@ -123,6 +153,21 @@ pub fn pack_runs(source: &[f32], runs: &[Run], offsets: &[usize], panel: &mut [f
             _ => copy_any(source, &moves[..count], offsets, panel),
         }
     });
+}
+
+/// panel[k, i] = source[columns(i) + offsets[k]] for columns that are no neighbours; those beyond `count` become 0.
+pub fn pack_columns(
+    source: &[f32],
+    count: usize,
+    columns: impl Fn(usize) -> usize,
+    offsets: &[usize],
+    panel: &mut [f32],
+) {
+    let columns: [usize; NR] = std::array::from_fn(|i| columns(i.min(count - 1)));
+    vectorized(|| scatter_panel(source, columns, offsets, panel));
+    if count < NR {
+        panel.chunks_exact_mut(NR).for_each(|row| row[count..].fill(0.0));
+    }
 }
 
 /// One vector of eight to be copied.

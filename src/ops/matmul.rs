@@ -1,6 +1,6 @@
 //! Matrix products, batched, with either operand transposed: y = a·b.
 
-use crate::cpu::matmul::{Matrix, matmul, matmul_parallel};
+use crate::cpu::matmul::{Matrix, matmul};
 use crate::error::Result;
 use crate::gpu::gemm::{self, Operand, Product, Target};
 use crate::gpu::tuning::{self, Variant};
@@ -119,11 +119,11 @@ impl Op for Matmul {
         }
         if batch == 1 {
             let (a, b) = operands(0);
-            matmul_parallel(y, a, b);
+            matmul(y, a, b);
         } else {
             y.par_chunks_mut(m * n).enumerate().for_each(|(s, y)| {
                 let (a, b) = operands(s);
-                matmul(y, n, a, b, false);
+                matmul(y, a, b);
             });
         }
     }
