@@ -93,9 +93,12 @@ pub fn run(args: Args) -> Result<u8> {
     if let Some(path) = &args.sheet {
         let [c, h, w] = source.shape();
         let count = args.grid[0].min(source.len());
+        super::sample::check_grid(count, args.grid[1], [h, w], 1)?;
         let mut images = vec![0.0; count * c * h * w];
         for (i, image) in images.chunks_mut(c * h * w).enumerate() {
-            source.load(i, image)?;
+            if source.load(i, image).is_err() {
+                image.fill(f32::NAN); // listed above; magenta on the sheet
+            }
         }
         let sheet = image_grid(&images, count, c, h, w, args.grid[1].min(count), 1, 2);
         save_png(path, &sheet, &[("data".into(), source.describe())], args.force)?;

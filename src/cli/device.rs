@@ -32,6 +32,7 @@ pub fn open(text: &str) -> Result<(Device, String)> {
             Err(_) => Ok((Device::Cpu, format!("cpu, {}, taken by auto: {}", threads(), why_no_gpu()))),
         },
         _ => match text.strip_prefix("gpu:") {
+            Some("") => Err(Error::Usage(format!("--device {text}: a number or a name must follow; takes {HELP}"))),
             Some(which) => match which.parse::<usize>() {
                 Ok(index) => gpu(AdapterChoice::Index(index), ""),
                 Err(_) => gpu(AdapterChoice::Name(which.to_string()), ""),

@@ -52,20 +52,25 @@ pub fn run() -> u8 {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             error.exit_code()
         }
     }
+}
+
+/// Writes a line to standard error. That it may be closed or full is no reason to stop: a run goes on and is saved.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Writes a line to standard output; a closed pipe (`toile … | head`) ends the command quietly.
 fn print_line(line: &str) -> Result<()> {
     use std::io::Write;
     match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::io("cannot write", "standard output", error))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Error::io("cannot write", "standard output", error)),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -73,7 +78,7 @@ fn print_line(line: &str) -> Result<()> {
 fn use_threads(threads: Option<usize>) -> Result<()> {
     match threads {
         None => Ok(()),
-        Some(0) => Err(Error::Usage("--threads: at least 1 is needed".into())),
+        Some(n) if !(1..=1024).contains(&n) => Err(Error::Usage(format!("--threads {n}: takes 1 to 1024"))),
         Some(n) => rayon::ThreadPoolBuilder::new()
             .num_threads(n)
             .build_global()

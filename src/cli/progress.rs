@@ -32,7 +32,7 @@ impl Progress {
         match &self.bar {
             _ if self.quiet => {}
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => super::say(line),
         }
     }
 
@@ -53,6 +53,9 @@ impl Observer for Progress {
         self.say(&format!("generator {generator} parameters, discriminator {discriminator} parameters"));
         if start.from > 0 {
             self.say(&format!("goes on after step {}", start.from));
+        }
+        if let Some(note) = &start.note {
+            self.say(note);
         }
         (self.from, self.to, self.batch) = (start.from, start.to, start.batch);
         self.begun = Instant::now();

@@ -63,6 +63,19 @@ pub struct Args {
     json: bool,
 }
 
+/// Refuses a grid that no viewer opens and no memory holds.
+pub(super) fn check_grid(count: usize, columns: usize, [h, w]: [usize; 2], scale: u32) -> Result<()> {
+    let columns = columns.min(count).max(1);
+    let size = [columns * (w * scale as usize + 2), count.div_ceil(columns) * (h * scale as usize + 2)];
+    if size[0].max(size[1]) > 16_384 {
+        let [w, h] = size;
+        return Err(Error::Usage(format!(
+            "a grid of {w}x{h} pixels is more than 16384 a side: take fewer pictures, a smaller --scale or --size, or other columns"
+        )));
+    }
+    Ok(())
+}
+
 pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
     let usage = |text: String| Err(Error::Usage(text));
@@ -88,6 +101,11 @@ pub fn run(args: Args) -> Result<u8> {
         }
         None => *steps.last().ok_or_else(|| Error::Train(format!("{} holds no checkpoint yet", args.run.display())))?,
     };
+    let [c, h, w] = recipe.image_shape();
+    let scale = args.scale.unwrap_or((84 / h.max(w)).clamp(1, 8) as u32);
+    if args.single.is_none() {
+        check_grid(args.count, args.columns, [h, w], scale)?;
+    }
     let (device, _) = device::open(&args.device)?;
     let gan = Gan::new(&recipe, &device)?;
     checkpoint::load(&folder.checkpoint(step))?.restore(&gan.state())?;
@@ -95,8 +113,6 @@ pub fn run(args: Args) -> Result<u8> {
     let z = sample_latents(args.seed, args.count, recipe.generator.latent, args.truncation);
     let mode = if args.statistics == "batch" { Mode::BatchStatistics } else { Mode::Inference };
     let images = generate(&gan, &z, &recipe, &device, mode)?;
-    let [c, h, w] = recipe.image_shape();
-    let scale = args.scale.unwrap_or((84 / h.max(w)).clamp(1, 8) as u32);
     let how = |which: String| {
         let truncation = args.truncation.map_or("none".into(), |t| t.to_string());
         [
@@ -128,6 +144,7 @@ pub fn run(args: Args) -> Result<u8> {
         written.push(path);
     }
     if args.json {
+        let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": step, "seed": args.seed }).to_string())?;
     } else if !args.quiet {
         match &written[..] {

@@ -1,7 +1,7 @@
 //! `toile train`: a recipe into a run folder, or a run further on.
 
 use super::progress::Progress;
-use super::{device, print_line, use_threads};
+use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
 use crate::train::{Outcome, Recipe, RunFolder, train};
 use std::path::PathBuf;
@@ -30,13 +30,13 @@ pub struct Args {
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
     /// Steps in all [default: the recipe's; seed: 5000].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     steps: Option<u64>,
     /// Images a step [default: the recipe's; seed: 64].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Of weights, latent vectors and data order [default: the recipe's; seed: 0].
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     #[arg(long, default_value = "auto", help = device::HELP)]
     device: String,
@@ -67,26 +67,26 @@ pub fn run(args: Args) -> Result<u8> {
             if let Some(data) = &args.data {
                 recipe.data.source = absolute(data); // the data has moved; that it is the same is checked
             }
-            let Some(&done) = folder.checkpoints()?.last() else {
-                return Err(Error::Train(format!(
-                    "{} holds no checkpoint: the run was stopped before its first one; start it anew",
-                    path.display()
-                )));
-            };
+            // A run that was killed before its first checkpoint begins again: the same steps give the same numbers.
+            let done = folder.checkpoints()?.last().copied().unwrap_or(0);
             if done >= recipe.train.steps {
                 return Err(Error::Usage(format!(
                     "{} has done {done} steps already; --steps takes the number of steps in all, more than {done}",
                     path.display()
                 )));
             }
-            let device = announce(&args)?;
-            folder.write_recipe(&recipe)?;
-            (recipe, folder, device)
+            (recipe, folder, announce(&args)?)
         }
         None => {
             let recipe = Recipe::load(&args.recipe, &settings(&args))?;
             // What can go wrong without a trace goes wrong before the folder exists.
-            crate::data::open(&recipe.data)?;
+            crate::data::open(&recipe.data).map_err(|error| match (&args.data, error) {
+                (None, Error::Usage(message)) => {
+                    Error::Recipe { file: args.recipe.clone(), key: "data.source".into(), message }
+                }
+                (_, error) => error,
+            })?;
+            recipe.check_memory()?;
             let device = announce(&args)?;
             let path = args.out.clone().unwrap_or_else(|| RunFolder::next_free(&recipe.name));
             let folder = RunFolder::create(&path, &recipe)?;
@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<u8> {
         }
     };
     if !args.quiet {
-        eprintln!("run folder: {}", folder.path().display());
+        say(&format!("run folder: {}", folder.path().display()));
     }
     let stop = stop_on_signals()?;
     let outcome = train(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet))?;
@@ -125,7 +125,7 @@ fn absolute(source: &str) -> String {
 fn announce(args: &Args) -> Result<crate::Device> {
     let (device, line) = device::open(&args.device)?;
     if !args.quiet {
-        eprintln!("device: {line}");
+        say(&format!("device: {line}"));
     }
     Ok(device)
 }
@@ -133,7 +133,10 @@ fn announce(args: &Args) -> Result<crate::Device> {
 /// A flag that the first Ctrl-C or SIGTERM sets; a second one ends the process at once.
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in signal_hook::consts::TERM_SIGNALS {
+    let mut signals = signal_hook::consts::TERM_SIGNALS.to_vec();
+    #[cfg(unix)]
+    signals.push(signal_hook::consts::SIGHUP); // the terminal was closed
+    for signal in &signals {
         // The order matters: this one looks at the flag before the next sets it.
         signal_hook::flag::register_conditional_shutdown(*signal, 1, stop.clone())
             .and_then(|_| signal_hook::flag::register(*signal, stop.clone()))
@@ -146,12 +149,16 @@ fn report(args: &Args, folder: &RunFolder, outcome: &Outcome) -> Result<()> {
     let path = folder.path().display();
     if args.json {
         let line = serde_json::json!({
-            "run": folder.path(), "step": outcome.step, "interrupted": outcome.interrupted,
-            "samples": outcome.sample, "checkpoint": outcome.checkpoint, "losses": folder.loss_plot(),
+            "run": path.to_string(), "step": outcome.step, "interrupted": outcome.interrupted,
+            "samples": outcome.sample.display().to_string(), "checkpoint": outcome.checkpoint.display().to_string(),
+            "losses": folder.loss_plot().display().to_string(),
         });
         return print_line(&line.to_string());
     }
     if args.quiet {
+        if outcome.interrupted {
+            say(&format!("stopped and saved at step {}; go on with: toile train --resume {path}", outcome.step));
+        }
         return Ok(());
     }
     print_line(&format!("pictures: {}", outcome.sample.display()))?;

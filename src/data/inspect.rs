@@ -13,9 +13,9 @@ pub struct Inspection {
     pub images: usize,
     /// Files that cannot be read, each with the reason.
     pub unreadable: Vec<(PathBuf, String)>,
-    /// How many images have which width and height, in pixels.
+    /// How many picture files have which width and height, in pixels.
     pub sizes: BTreeMap<[u32; 2], usize>,
-    /// How many images are of which kind, such as `RGB, 8 bit`.
+    /// How many picture files are of which kind, such as `RGB, 8 bit`.
     pub kinds: BTreeMap<String, usize>,
     /// Groups of images with the same pixels; files by path, other images by number.
     pub duplicates: Vec<Vec<String>>,
@@ -23,8 +23,8 @@ pub struct Inspection {
 
 struct Found {
     name: String,
-    size: [u32; 2],
-    kind: String,
+    /// Size and kind of a picture in a file of its own.
+    file: Option<([u32; 2], String)>,
     pixels: String,
 }
 
@@ -42,14 +42,8 @@ pub fn inspect(spec: &DataSpec) -> Result<Inspection> {
         let one = |index: usize| {
             let mut pixels = vec![0; volume(shape)];
             source.pixels(index, &mut pixels).map_err(|error| (path.to_path_buf(), error.to_string()))?;
-            let kind = if shape[0] == 1 { "grey, 8 bit" } else { "RGB, 8 bit" };
             let print = Fingerprint::new("pixels").bytes(&pixels).text();
-            Ok(Found {
-                name: format!("image {index}"),
-                size: [shape[2] as u32, shape[1] as u32],
-                kind: kind.into(),
-                pixels: print,
-            })
+            Ok(Found { name: format!("image {index}"), file: None, pixels: print })
         };
         (0..source.len()).into_par_iter().map(one).collect()
     } else {
@@ -61,7 +55,11 @@ pub fn inspect(spec: &DataSpec) -> Result<Inspection> {
             let bits = colour.bits_per_pixel() / u16::from(colour.channel_count());
             let print = Fingerprint::new("pixels").number(u64::from(image.width())).bytes(image.as_bytes()).text();
             let kind = format!("{channels}, {bits} bit");
-            Ok(Found { name: file.display().to_string(), size: [image.width(), image.height()], kind, pixels: print })
+            Ok(Found {
+                name: file.display().to_string(),
+                file: Some(([image.width(), image.height()], kind)),
+                pixels: print,
+            })
         };
         files.par_iter().map(one).collect()
     };
@@ -74,8 +72,10 @@ pub fn inspect(spec: &DataSpec) -> Result<Inspection> {
             Err(unreadable) => inspection.unreadable.push(unreadable),
             Ok(found) => {
                 inspection.images += 1;
-                *inspection.sizes.entry(found.size).or_default() += 1;
-                *inspection.kinds.entry(found.kind).or_default() += 1;
+                if let Some((size, kind)) = found.file {
+                    *inspection.sizes.entry(size).or_default() += 1;
+                    *inspection.kinds.entry(kind).or_default() += 1;
+                }
                 let group = same.entry(found.pixels.clone()).or_default();
                 if group.is_empty() {
                     order.push(found.pixels);

@@ -166,7 +166,7 @@ impl LayerSpec {
                 let (_, size) = image()?;
                 match padding.transposed(size, *kernel, *stride) {
                     Some((_, [h, w])) => Ok(vec![*filters, h, w]),
-                    None => Err(("padding", format!("cropping {padding:?} leaves nothing of images of {x:?}"))),
+                    None => Err(("padding", format!("cropping so much leaves nothing of images of {x:?}"))),
                 }
             }
             LayerSpec::BatchNorm { momentum, eps, .. } => {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The border rule of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", expecting = "expected \"same\", \"valid\" or a whole number from 0")]
 pub enum ConvPadding {
     /// Keras's 'same': a convolution gives ceil(size / stride), a transposed one size·stride; the odd zero goes
     /// below and to the right.

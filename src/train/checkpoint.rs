@@ -1,5 +1,6 @@
 //! Checkpoints: safetensors files that hold everything a run needs to go on bit for bit.
 
+use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
 use crate::report::write_atomic;
@@ -25,6 +26,16 @@ pub struct Header {
     pub data: String,
     /// The device's kind, for the number format: `reference` holds f64.
     pub device: String,
+    /// Checksum of all values; filled in by [`save`].
+    pub content: String,
+}
+
+/// The checksum of tensors' bytes, in order of their names.
+fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut all: Vec<(&str, &[u8])> = tensors.collect();
+    all.sort_unstable();
+    let add = |print: Fingerprint, (name, bytes): (&str, &[u8])| print.bytes(name.as_bytes()).bytes(bytes);
+    all.into_iter().fold(Fingerprint::new("values"), add).text()
 }
 
 /// Writes `state` and `header`, whole or not at all.
@@ -49,7 +60,9 @@ pub fn save(path: &Path, header: &Header, state: &[(String, Parameter)]) -> Resu
         })
         .collect::<Result<Vec<_>>>()?;
     // One metadata key: the order of several would differ from run to run.
-    let text = serde_json::to_string(header).map_err(|e| Error::file(path, e.to_string()))?;
+    let content = checksum(tensors.iter().map(|(name, _, _, bytes)| (name.as_str(), &bytes[..])));
+    let header = Header { content, ..header.clone() };
+    let text = serde_json::to_string(&header).map_err(|e| Error::file(path, e.to_string()))?;
     let bytes = safetensors::serialize(views, Some(HashMap::from([("toile".to_string(), text)]))).map_err(broken)?;
     write_atomic(path, &bytes)
 }
@@ -71,13 +84,17 @@ pub fn load(path: &Path) -> Result<Loaded> {
     let refuse = |why: String| {
         Error::file(path, format!("not a usable checkpoint: {why}; remove it to go on from the one before"))
     };
-    SafeTensors::deserialize(&bytes).map_err(|e| refuse(e.to_string()))?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| refuse(e.to_string()))?;
     let text = metadata.metadata().as_ref().and_then(|m| m.get("toile"));
     let text = text.ok_or_else(|| refuse("it was not written by toile (no `toile` metadata)".into()))?;
     let header: Header = serde_json::from_str(text).map_err(|e| refuse(e.to_string()))?;
     if header.format != FORMAT {
         return Err(refuse(format!("its format is {}, this program reads {FORMAT}", header.format)));
+    }
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| refuse(e.to_string()))?;
+    let views = tensors.tensors();
+    if checksum(views.iter().map(|(name, view)| (name.as_str(), view.data()))) != header.content {
+        return Err(refuse("its values were changed after it was written (the checksum differs)".into()));
     }
     Ok(Loaded { bytes, path: path.into(), header })
 }

@@ -179,12 +179,16 @@ impl Recipe {
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Recipe> {
         let error = |key: &str, message: String| Error::Recipe { file: file.into(), key: key.into(), message };
         // Parsed straight from the text first: its errors name line and column.
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| error("syntax", e.to_string()))?;
+        let syntax = |e: toml::de::Error| error("not TOML", e.to_string().trim().replacen("TOML parse error ", "", 1));
+        let mut table: toml::Table = text.parse().map_err(syntax)?;
         for setting in settings {
             apply_setting(&mut table, setting)?;
         }
-        let recipe: Recipe = serde_path_to_error::deserialize(toml::Value::Table(table).into_deserializer())
-            .map_err(|e| error(&e.path().to_string(), plain(&e.into_inner().to_string())))?;
+        let recipe: Recipe =
+            serde_path_to_error::deserialize(toml::Value::Table(table).into_deserializer()).map_err(|e| {
+                let (path, message) = (e.path().to_string(), plain(&e.into_inner().to_string()));
+                error(if path == "." { "top level" } else { &path }, message)
+            })?;
         recipe.check().map_err(|(key, message)| error(&key, message))?;
         Ok(recipe)
     }
@@ -219,7 +223,9 @@ impl Recipe {
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if self.name.is_empty() || !self.name.chars().all(plain) || self.name.starts_with('.') {
-            return Err(("name".into(), format!("{:?} may hold letters, digits, '-', '_' and '.'", self.name)));
+            let message =
+                format!("{:?} must be letters, digits, '-', '_' and '.', and not begin with a '.'", self.name);
+            return Err(("name".into(), message));
         }
         if let Init::Normal { std } = self.init {
             within("init.normal.std", std, 0.0, 1e3)?;
@@ -236,6 +242,9 @@ impl Recipe {
         }
         if self.generator.latent > 1 << 20 {
             return Err(("generator.latent".into(), format!("{} is more than 1048576", self.generator.latent)));
+        }
+        if self.data.count == Some(0) {
+            return Err(("data.count".into(), "must be at least 1".into()));
         }
         if !matches!(self.data.channels, 1 | 3) {
             return Err(("data.channels".into(), format!("{} is neither 1 nor 3", self.data.channels)));
@@ -284,6 +293,36 @@ impl Recipe {
         }
     }
 
+    /// The bytes a training step takes, roughly: values and gradients of every layer (the discriminator's twice, for real
+    /// and fake), and parameters with their gradients and moments.
+    pub fn memory_estimate(&self) -> u64 {
+        let volume = |shapes: Vec<Vec<usize>>| shapes.iter().map(|s| s.iter().product::<usize>() as u64).sum::<u64>();
+        let of = |layers: &[LayerSpec], input: &[usize]| output_shape(layers, input).map_or(0, volume);
+        let generator = of(&self.generator.layers, &[self.generator.latent]) + self.generator.latent as u64;
+        let image = self.image_shape();
+        let discriminator = of(&self.discriminator.layers, &image) + image.iter().product::<usize>() as u64;
+        self.train.batch as u64 * (generator + 2 * discriminator) * 4 * 2
+    }
+
+    /// Refuses a batch that this machine's memory cannot hold, where the system tells how much is free.
+    ///
+    /// # Errors
+    /// Names `train.batch` and both sizes.
+    pub fn check_memory(&self) -> Result<()> {
+        let Some(free) = available_memory() else { return Ok(()) };
+        let needed = self.memory_estimate();
+        if needed <= free {
+            return Ok(());
+        }
+        let message = format!(
+            "a step on {} images takes about {} MiB, but {} MiB are free: take a smaller batch",
+            self.train.batch,
+            needed >> 20,
+            free >> 20
+        );
+        Err(Error::Recipe { file: self.name.clone(), key: "train.batch".into(), message })
+    }
+
     /// [C, H, W] of the images.
     pub fn image_shape(&self) -> [usize; 3] {
         [self.data.channels, self.data.size[0], self.data.size[1]]
@@ -325,6 +364,13 @@ fn section(name: &str, keys: &impl Serialize) -> String {
     format!("\n[{name}]\n{}", toml::to_string(keys).expect("a checked recipe has a TOML form"))
 }
 
+/// The memory that is free for programs, in bytes, where the system says so (Linux).
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
 /// Sets `a.b.c=value` (or `a.list.2.c=value`) in a table; the value is TOML, or a string where it is none.
 fn apply_setting(table: &mut toml::Table, setting: &str) -> Result<()> {
     let usage = |why: &str| Error::Usage(format!("--set {setting}: {why}; write for example --set train.batch=32"));
@@ -339,7 +385,8 @@ fn apply_setting(table: &mut toml::Table, setting: &str) -> Result<()> {
     let mut entry: &mut toml::Value;
     let mut rest = keys.iter().peekable();
     while let Some(key) = rest.next() {
-        entry = place.get_mut(*key).ok_or_else(|| usage(&format!("the recipe has no {key:?}")))?;
+        // A section that is missing is made here; whether it may be there is checked with all the rest.
+        entry = place.entry(key.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         while let toml::Value::Array(list) = entry {
             let index = rest.next().and_then(|key| key.parse::<usize>().ok());
             let Some(index) = index.filter(|&index| index < list.len()) else {

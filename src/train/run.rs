@@ -40,6 +40,8 @@ pub struct Start {
     pub batch: usize,
     /// Trainable values of the generator and the discriminator.
     pub parameters: [usize; 2],
+    /// What a user should know who goes on with a run.
+    pub note: Option<String>,
 }
 
 /// How a run ended.
@@ -69,6 +71,8 @@ pub fn train(
 ) -> Result<Outcome> {
     let source = data::open(&recipe.data)?;
     let mut run = Run::open(recipe, folder, device, source)?;
+    // Only now: a resume that is refused leaves the run as it was.
+    folder.write_recipe(recipe)?;
     let first = run.step;
     let steps = recipe.train.steps;
     observer.begin(&Start {
@@ -77,6 +81,7 @@ pub fn train(
         to: steps,
         batch: recipe.train.batch,
         parameters: [run.gan.generator.parameter_count(), run.gan.discriminator.parameter_count()],
+        note: run.note.take(),
     });
     let options = LoaderOptions { flip: recipe.train.flip, ..LoaderOptions::default() };
     let mut loader = Loader::with_options(run.source.clone(), recipe.train.batch, recipe.train.seed, first, options);
@@ -132,12 +137,13 @@ struct Run<'a> {
     /// Steps done.
     step: u64,
     device: &'a Device,
+    note: Option<String>,
 }
 
 impl<'a> Run<'a> {
     fn open(recipe: &'a Recipe, folder: &'a RunFolder, device: &'a Device, source: Arc<dyn Source>) -> Result<Run<'a>> {
         let gan = Gan::new(recipe, device)?;
-        let mut step = 0;
+        let (mut step, mut note) = (0, None);
         if let Some(&newest) = folder.checkpoints()?.last() {
             let path = folder.checkpoint(newest);
             let loaded = checkpoint::load(&path)?;
@@ -149,8 +155,13 @@ impl<'a> Run<'a> {
             }
             loaded.restore(&gan.state())?;
             step = loaded.header.step;
+            if loaded.header.device != device.name() {
+                let (before, now) = (&loaded.header.device, device.name());
+                note = Some(format!("the run was trained on {before} and goes on on {now}, which rounds differently"));
+            }
         }
-        let mut run = Run { recipe, folder, gan, source, record: Record::open(&folder.metrics(), step)?, step, device };
+        let mut run =
+            Run { recipe, folder, gan, source, record: Record::open(&folder.metrics(), step)?, step, device, note };
         run.gan.generator_optimizer.set_steps(step);
         run.gan.discriminator_optimizer.set_steps(step);
         Ok(run)
@@ -191,6 +202,7 @@ impl<'a> Run<'a> {
             images_seen: self.step * self.recipe.train.batch as u64,
             data: self.source.fingerprint(),
             device: self.device.name().into(),
+            content: String::new(),
         };
         checkpoint::save(&path, &header, &self.gan.state())?;
         self.folder.prune(self.recipe.train.keep)?;
