@@ -89,12 +89,16 @@ fn moments_partial_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin
         let last = min(first + p.chunk / 4u, p.n * p.l / 4u);
         let start = place(p, channel, first);
         var here = start;
+        var origin = 0.0;
+        if first < last {
+            origin = x_quads[start.at].x;
+        }
         var sums = vec4<f32>();
         for (var k = first; k < last; k++) {
-            sums += x_quads[here.at];
+            sums += x_quads[here.at] - origin;
             here = next(p, here);
         }
-        let mean = total(sums) / f32((last - first) * 4u);
+        let mean = origin + total(sums) / f32((last - first) * 4u);
         here = start;
         var squares = vec4<f32>();
         for (var k = first; k < last; k++) {

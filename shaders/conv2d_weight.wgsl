@@ -7,7 +7,7 @@
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 @group(0) @binding(3) var<storage, read> params: ConvParams;
 
-// One invocation sums one weight over one part of the batch. Grid: parts * weights invocations in workgroups of 64, folded.
+// One invocation computes one weight. Grid: o * c/groups * kh * kw invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let p = params;

@@ -1,3 +1,4 @@
+//!use index
 // y[s, i, j] = sum over l of a[s, i, l] * b[s, l, j]; a is stored [s, l, i] if transpose_a, b [s, j, l] if transpose_b.
 
 struct Params {
@@ -6,6 +7,7 @@ struct Params {
     k: u32,
     transpose_a: u32,
     transpose_b: u32,
+    outputs: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -13,15 +15,20 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> params: Params;
 
-// One invocation computes one element. Grid: [ceil(n / 8), ceil(m / 8), batch] workgroups of 8 x 8.
-@compute @workgroup_size(8, 8)
-fn naive(@builtin(global_invocation_id) gid: vec3<u32>) {
+// One invocation computes one element. Grid: batch * m * n invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let m = params.m;
     let n = params.n;
     let k = params.k;
-    if gid.x < n && gid.y < m {
-        var at_a = gid.z * m * k + select(gid.y * k, gid.y, params.transpose_a != 0u);
-        var at_b = gid.z * k * n + select(gid.x, gid.x * k, params.transpose_b != 0u);
+    let id = linear_id(gid, groups, 64u);
+    if id < params.outputs {
+        let row = id / n;
+        let j = id - row * n;
+        let s = row / m;
+        let i = row - s * m;
+        var at_a = s * m * k + select(i * k, i, params.transpose_a != 0u);
+        var at_b = s * k * n + select(j, j * k, params.transpose_b != 0u);
         let step_a = select(1u, m, params.transpose_a != 0u);
         let step_b = select(n, 1u, params.transpose_b != 0u);
         var total = 0.0;
@@ -30,6 +37,6 @@ fn naive(@builtin(global_invocation_id) gid: vec3<u32>) {
             at_a += step_a;
             at_b += step_b;
         }
-        y[(gid.z * m + gid.y) * n + gid.x] = total;
+        y[id] = total;
     }
 }

@@ -71,10 +71,11 @@ fn what_a_kill_leaves_is_gone_on_from() {
     let mut metrics = std::fs::read_to_string(folder.metrics()).unwrap();
     metrics.push_str("{\"step\":6,\"images_");
     std::fs::write(folder.metrics(), metrics).unwrap();
-    std::fs::write(killed.join("checkpoints/.step-000006.safetensors.tmp"), b"half").unwrap();
+    std::fs::write(killed.join("checkpoints/.step-000006.safetensors.4711-1.part"), b"half").unwrap();
     drop(folder);
 
     let folder = RunFolder::resume(&killed).unwrap();
+    assert!(!killed.join("checkpoints/.step-000006.safetensors.4711-1.part").exists(), "left-overs are removed");
     run(&full, &folder, &Device::Cpu).unwrap();
     let read = |folder: &Path, file: &str| std::fs::read(folder.join(file)).unwrap();
     for file in ["checkpoints/step-000006.safetensors", "metrics.jsonl"] {
@@ -152,6 +153,43 @@ fn a_broken_or_foreign_checkpoint_is_refused() {
 }
 
 #[test]
+fn a_refused_resume_leaves_the_run_as_it_was() {
+    let place = tempfile::tempdir().unwrap();
+    let first = recipe(2, &[]);
+    let folder = RunFolder::create(&place.path().join("run"), &first).unwrap();
+    run(&first, &folder, &Device::Cpu).unwrap();
+    let mut other = recipe(4, &[]);
+    other.data.seed = 9;
+    assert!(run(&other, &folder, &Device::Cpu).is_err());
+    assert_eq!(folder.recipe().unwrap(), first);
+}
+
+#[test]
+fn a_changed_byte_is_noticed() {
+    let place = tempfile::tempdir().unwrap();
+    let first = recipe(2, &[]);
+    let folder = RunFolder::create(&place.path().join("run"), &first).unwrap();
+    run(&first, &folder, &Device::Cpu).unwrap();
+    let file = folder.checkpoint(2);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let error = checkpoint::load(&file).err().unwrap().to_string();
+    assert!(error.contains("checksum"), "{error}");
+}
+
+#[test]
+fn a_run_without_a_checkpoint_begins_again() {
+    let place = tempfile::tempdir().unwrap();
+    let first = recipe(2, &[]);
+    let path = place.path().join("run");
+    drop(RunFolder::create(&path, &first).unwrap()); // killed before its first step
+    let folder = RunFolder::resume(&path).unwrap();
+    assert_eq!(run(&first, &folder, &Device::Cpu).unwrap().step, 2);
+}
+
+#[test]
 fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state() {
     let place = tempfile::tempdir().unwrap();
     let recipe = recipe(60, &["optimizer.lr=1e3", "optimizer.betas=[0.0, 0.0]", "optimizer.eps=0"]);
@@ -159,7 +197,11 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state() {
     let error = run(&recipe, &folder, &Device::Cpu).expect_err("diverges").to_string();
     assert!(error.contains("training has failed") && error.contains("optimizer.lr"), "{error}");
     for step in folder.checkpoints().unwrap() {
-        checkpoint::load(&folder.checkpoint(step)).unwrap();
+        let bytes = std::fs::read(folder.checkpoint(step)).unwrap();
+        for (name, view) in safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors() {
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+            assert!(values.iter().all(|v| v.is_finite()), "step {step}: {name} is not finite");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::devices;
 use toile::Device;
 use toile::check::{cases, check_case};
+use toile::gpu::{AdapterChoice, Gpu, GpuOptions};
 
 fn hold(device: &Device) {
     let mut failures = Vec::new();
@@ -36,4 +37,14 @@ fn gpu_agrees_with_the_reference() {
     if let Some(gpu) = devices::gpu() {
         hold(&gpu);
     }
+}
+
+/// Nothing beyond WebGPU's defaults, and every access checked by the compiler: an access out of bounds, which a trusted
+/// shader would get away with, reads zeros here and fails its case.
+#[test]
+fn a_minimal_checked_gpu_agrees_with_the_reference() {
+    let Some(Device::Gpu(gpu)) = devices::gpu() else { return };
+    let options = GpuOptions { checked: true, minimal: true };
+    let gpu = Gpu::open(&AdapterChoice::Index(gpu.report().index), options).expect("the adapter was opened before");
+    hold(&Device::Gpu(gpu));
 }

@@ -29,7 +29,7 @@ pub fn open(text: &str) -> Result<(Device, String)> {
         "gpu" => gpu(AdapterChoice::Hardware, ""),
         "auto" => match gpu(AdapterChoice::Hardware, ", taken by auto: a hardware GPU") {
             Ok(taken) => Ok(taken),
-            Err(_) => Ok((Device::Cpu, format!("cpu, {}, taken by auto: {}", threads(), why_no_gpu()))),
+            Err(error) => Ok((Device::Cpu, format!("cpu, {}, taken by auto: {}", threads(), why_no_gpu(&error)))),
         },
         _ => match text.strip_prefix("gpu:") {
             Some("") => Err(Error::Usage(format!("--device {text}: a number or a name must follow; takes {HELP}"))),
@@ -42,12 +42,12 @@ pub fn open(text: &str) -> Result<(Device, String)> {
     }
 }
 
-/// Why `auto` finds no hardware GPU.
-pub fn why_no_gpu() -> String {
-    let software: Vec<String> =
-        adapters().into_iter().filter(|a| a.kind == AdapterKind::Software).map(|a| a.name).collect();
-    match software.first() {
-        Some(name) => format!("no hardware GPU (software adapter {name} is used only by --device gpu:N)"),
+/// Why `auto` takes no GPU.
+fn why_no_gpu(error: &Error) -> String {
+    let found = adapters();
+    match found.iter().find(|a| a.kind == AdapterKind::Software) {
+        _ if found.iter().any(|a| a.kind != AdapterKind::Software) => format!("the GPU could not be opened: {error}"),
+        Some(a) => format!("no hardware GPU (software adapter {} is used only by --device gpu:N)", a.name),
         None => "no GPU adapter".into(),
     }
 }

@@ -78,7 +78,8 @@ pub fn run(args: Args) -> Result<u8> {
             (recipe, folder, announce(&args)?)
         }
         None => {
-            let recipe = Recipe::load(&args.recipe, &settings(&args))?;
+            let mut recipe = Recipe::load(&args.recipe, &settings(&args))?;
+            recipe.data.source = absolute(&recipe.data.source);
             // What can go wrong without a trace goes wrong before the folder exists.
             crate::data::open(&recipe.data).map_err(|error| match (&args.data, error) {
                 (None, Error::Usage(message)) => {
@@ -104,7 +105,7 @@ pub fn run(args: Args) -> Result<u8> {
 
 /// The named options as settings, after which come those of --set.
 fn settings(args: &Args) -> Vec<String> {
-    let quoted = |text: &String| format!("data.source={}", toml::Value::String(absolute(text)));
+    let quoted = |text: &String| format!("data.source={}", toml::Value::String(text.clone()));
     let named = [
         args.data.as_ref().map(quoted),
         args.steps.map(|n| format!("train.steps={n}")),
@@ -161,9 +162,13 @@ fn report(args: &Args, folder: &RunFolder, outcome: &Outcome) -> Result<()> {
         }
         return Ok(());
     }
-    print_line(&format!("pictures: {}", outcome.sample.display()))?;
-    print_line(&format!("losses: {}", folder.loss_plot().display()))?;
-    if outcome.interrupted {
+    if outcome.sample.is_file() {
+        print_line(&format!("pictures: {}", outcome.sample.display()))?;
+        print_line(&format!("losses: {}", folder.loss_plot().display()))?;
+    }
+    if outcome.interrupted && !outcome.checkpoint.is_file() {
+        print_line(&format!("stopped before the first step; go on with: toile train --resume {path}"))
+    } else if outcome.interrupted {
         print_line(&format!("stopped and saved at step {}; go on with: toile train --resume {path}", outcome.step))
     } else {
         print_line(&format!("more pictures: toile sample {path} --seed 1"))?;

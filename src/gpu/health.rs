@@ -22,24 +22,21 @@ impl Health {
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// The stored trouble, if any; an error is told once, a loss again and again.
-    pub fn take(&self) -> Option<String> {
-        if !self.troubled.swap(false, Ordering::AcqRel) {
+    /// The stored trouble, if any. It is told again and again: which results it spoiled is not known, so none that is
+    /// read from then on may pass as good.
+    pub fn trouble(&self) -> Option<String> {
+        if !self.troubled.load(Ordering::Acquire) {
             return None;
         }
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        if lost.is_some() {
-            self.troubled.store(true, Ordering::Release);
-            return lost.clone();
-        }
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lost.clone().or_else(|| self.error.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
 impl Gpu {
     /// Trouble that the device reported since the last call.
     pub(super) fn check(&self) -> Result<()> {
-        match self.0.health.take() {
+        match self.0.health.trouble() {
             None => Ok(()),
             Some(message) => Err(self.trouble(&message)),
         }
@@ -47,7 +44,7 @@ impl Gpu {
 
     /// The reported trouble, or if there is none, this.
     pub(super) fn health_error(&self, otherwise: &str) -> Error {
-        let message = self.0.health.take();
+        let message = self.0.health.trouble();
         self.trouble(message.as_deref().unwrap_or(otherwise))
     }
 

@@ -77,8 +77,8 @@ impl Gpu {
         match error {
             None => Ok(buffer),
             Some(error) => Err(format!(
-                "{} has no memory for {} more ({} are in use): {error}; take a smaller batch (--accumulate keeps its \
-                 effect) or --device cpu",
+                "{} has no memory for {} more ({} are in use): {error}; take a smaller batch or --device \
+                 cpu",
                 self.0.report.name,
                 size_text(size),
                 size_text(self.0.pool.usage().live)

@@ -272,7 +272,7 @@ fn make_module(gpu: &Gpu, shader: &str, consts: &[(&str, String)], label: &str) 
             gpu.device().create_shader_module(descriptor)
         } else {
             // SAFETY: the shaders are this program's own. They index within the bounds that their parameters state,
-            // their loops end and their divisors are not zero; the tests run all of them checked as well.
+            // their loops end and their divisors are not zero; the tests run the whole case table on a checked device, too.
             unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         }
     });

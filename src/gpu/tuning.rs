@@ -2,6 +2,7 @@
 
 use super::gemm::{K_LIMIT, Product};
 use super::{AdapterKind, Gpu};
+use crate::error::{Error, Result};
 
 /// A way to compute a matrix product or convolution. Numbers are the constants of the shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +38,39 @@ const SMALL: usize = 1 << 15;
 /// Old software drivers end an invocation's loops, without a word, after 65,535 turns in all.
 pub(super) const MOST_TURNS: usize = 60_000;
 
+/// The turns that a naive kernel may take along k: its nested loops count once each at worst.
+const NAIVE_TURNS: usize = MOST_TURNS / 3;
+
 /// The variant for these products, which are of one operation and have equally many rows.
-pub fn choose(gpu: &Gpu, products: &[Product]) -> Variant {
+///
+/// # Errors
+/// Sums that are longer than the device's kernels can count.
+pub fn choose(gpu: &Gpu, products: &[Product]) -> Result<Variant> {
+    let variant = wanted(gpu, products);
+    let k = products.iter().map(|p| p.k).max().unwrap_or(0);
+    let m = products.iter().map(|p| p.m).max().unwrap_or(0);
+    let fits = match variant {
+        Variant::Naive => k < NAIVE_TURNS,
+        Variant::Tile { .. } => k < K_LIMIT,
+        Variant::Panel { rows, .. } | Variant::Shuffle { rows, .. } => m.div_ceil(4 * rows as usize) <= 65_535,
+    };
+    match fits {
+        true => Ok(variant),
+        false if k < NAIVE_TURNS => Ok(Variant::Naive),
+        false => Err(Error::Gpu(format!(
+            "a product of {m} rows and sums of {k} terms is beyond this device's kernels: take a smaller batch or --device cpu"
+        ))),
+    }
+}
+
+fn wanted(gpu: &Gpu, products: &[Product]) -> Variant {
     let rows = products.iter().map(|p| p.m).max().unwrap_or(0);
     let k = products.iter().map(|p| p.k).max().unwrap_or(0);
     let work: usize = products.iter().map(|p| p.m * p.n * p.k * p.depth).sum();
-    if k >= K_LIMIT {
-        return Variant::Naive;
-    }
     if let Some(forced) = gpu.forced_variant() {
         return forced;
     }
-    if work < SMALL {
+    if work < SMALL && k < NAIVE_TURNS {
         return Variant::Naive;
     }
     if gpu.report().kind != AdapterKind::Software {
@@ -56,7 +78,7 @@ pub fn choose(gpu: &Gpu, products: &[Product]) -> Variant {
         let quads = if work >= 1 << 28 { 2 } else { 1 };
         return Variant::Tile { quads, fill: 256 };
     }
-    if rows < 2 && k < MOST_TURNS {
+    if rows < 2 && k < NAIVE_TURNS {
         return Variant::Naive;
     }
     let rows = rows.div_ceil(4).next_power_of_two().min(4) as u32;

@@ -81,6 +81,9 @@ pub enum LayerSpec {
     Sigmoid,
 }
 
+/// The most weights that one layer may have.
+const MOST_WEIGHTS: usize = 1 << 28;
+
 fn yes() -> bool {
     true
 }
@@ -137,6 +140,17 @@ impl LayerSpec {
             1..=MOST => Ok(()),
             _ => Err((key, format!("{value} is not between 1 and {MOST}"))),
         };
+        let weights = |key: &'static str, factors: &[usize]| {
+            let product = factors.iter().try_fold(1usize, |n, &f| n.checked_mul(f));
+            match product.filter(|&n| n <= MOST_WEIGHTS) {
+                Some(_) => Ok(()),
+                None => Err((key, format!("makes more than {MOST_WEIGHTS} weights"))),
+            }
+        };
+        let bounded = |padding: &ConvPadding| match padding {
+            ConvPadding::Zeros(p) if *p > 1 << 16 => Err(("padding", format!("{p} is more than 65536"))),
+            _ => Ok(()),
+        };
         let image = || match x {
             [c, h, w] => Ok((*c, [*h, *w])),
             _ => Err(("", format!("takes images [channels, height, width], but gets {x:?}"))),
@@ -145,7 +159,7 @@ impl LayerSpec {
             LayerSpec::Dense { units, .. } => {
                 count("units", *units)?;
                 match x {
-                    [_] => Ok(vec![*units]),
+                    [inputs] => weights("units", &[*inputs, *units]).map(|_| vec![*units]),
                     _ => Err(("", format!("takes one axis, but gets {x:?}; put \"flatten\" before it"))),
                 }
             }
@@ -153,7 +167,9 @@ impl LayerSpec {
                 count("filters", *filters)?;
                 count("kernel", *kernel)?;
                 count("stride", *stride)?;
-                let (_, size) = image()?;
+                let (channels, size) = image()?;
+                bounded(padding)?;
+                weights("filters", &[channels, *filters, *kernel, *kernel])?;
                 match padding.conv(size, *kernel, *stride).output_size(size, [*kernel; 2]) {
                     Some([h, w]) => Ok(vec![*filters, h, w]),
                     None => Err(("kernel", format!("{kernel}x{kernel} does not fit into images of {x:?}"))),
@@ -163,7 +179,9 @@ impl LayerSpec {
                 count("filters", *filters)?;
                 count("kernel", *kernel)?;
                 count("stride", *stride)?;
-                let (_, size) = image()?;
+                let (channels, size) = image()?;
+                bounded(padding)?;
+                weights("filters", &[channels, *filters, *kernel, *kernel])?;
                 match padding.transposed(size, *kernel, *stride) {
                     Some((_, [h, w])) => Ok(vec![*filters, h, w]),
                     None => Err(("padding", format!("cropping so much leaves nothing of images of {x:?}"))),

@@ -32,11 +32,6 @@ impl Initializer {
         Initializer { device: device.clone(), seed, next: first, init }
     }
 
-    /// The device that the weights are made on.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// A weight of `shape` whose output elements have `fan_in` inputs and whose input elements reach `fan_out` outputs.
     pub fn weight(&mut self, shape: impl Into<Shape>, fan_in: usize, fan_out: usize) -> Tensor {
         let shape = shape.into();

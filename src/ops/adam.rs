@@ -137,7 +137,7 @@ struct Scalars {
 
 /// The storage of `t` with nothing else holding it; a copy if something does.
 fn owned(t: Tensor) -> Storage {
-    let copy = |t: &Tensor| no_grad(|| t.affine(1.0, 0.0)).into_storage().unwrap_or(Storage::Failed("shared".into()));
+    let copy = |t: &Tensor| no_grad(|| t.affine(1.0, -0.0)).into_storage().unwrap_or(Storage::Failed("shared".into()));
     let (device, shape) = (t.device().clone(), t.shape().clone());
     match t.into_storage() {
         Err(shared) => copy(&shared),

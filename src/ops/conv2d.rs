@@ -242,7 +242,7 @@ impl Op for Conv2d {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let product = self.product(x[0].shape, x[1].shape, y.shape);
-        let variant = tuning::choose(gpu, &[product]);
+        let variant = tuning::choose(gpu, &[product])?;
         if variant != Variant::Naive {
             return gemm::run(gpu, variant, &[product], [x[1].buffer, x[0].buffer, y.buffer], y.shape.len(), "conv2d");
         }

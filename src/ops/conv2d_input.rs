@@ -135,7 +135,7 @@ impl Op for Conv2dInput {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let products = self.products(x[0].shape, x[1].shape, y.shape);
-        let variant = tuning::choose(gpu, &products);
+        let variant = tuning::choose(gpu, &products)?;
         if variant != Variant::Naive {
             let buffers = [x[1].buffer, x[0].buffer, y.buffer];
             return gemm::run(gpu, variant, &products, buffers, y.shape.len(), "conv2d_input");

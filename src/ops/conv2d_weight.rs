@@ -88,7 +88,7 @@ impl Op for Conv2dWeight {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let product = self.product(x[0].shape, x[1].shape, y.shape);
-        let variant = tuning::choose(gpu, &[product]);
+        let variant = tuning::choose(gpu, &[product])?;
         if variant != Variant::Naive {
             let buffers = [x[1].buffer, x[0].buffer, y.buffer];
             return gemm::run(gpu, variant, &[product], buffers, y.shape.len(), "conv2d_weight");

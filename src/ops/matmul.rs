@@ -4,7 +4,7 @@ use crate::cpu::matmul::{Matrix, matmul};
 use crate::error::Result;
 use crate::gpu::gemm::{self, Operand, Product, Target};
 use crate::gpu::tuning::{self, Variant};
-use crate::gpu::{Gpu, Kernel, KernelCall};
+use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
 use rayon::prelude::*;
@@ -77,6 +77,7 @@ struct Params {
     k: u32,
     transpose_a: u32,
     transpose_b: u32,
+    outputs: u32,
 }
 
 impl Op for Matmul {
@@ -131,7 +132,7 @@ impl Op for Matmul {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let Sizes { batch, m, n, k } = self.sizes(x[0].shape, x[1].shape);
         let product = self.product(Sizes { batch, m, n, k });
-        let variant = tuning::choose(gpu, &[product]);
+        let variant = tuning::choose(gpu, &[product])?;
         if variant != Variant::Naive {
             let buffers = [x[0].buffer, x[1].buffer, y.buffer];
             return gemm::run(gpu, variant, &[product], buffers, y.shape.len(), "matmul");
@@ -142,13 +143,14 @@ impl Op for Matmul {
             k: k as u32,
             transpose_a: self.transpose_a as u32,
             transpose_b: self.transpose_b as u32,
+            outputs: (batch * m * n) as u32,
         };
         gpu.run(&KernelCall {
             kernel: Kernel::new("matmul", "naive"),
             reads: &[x[0].buffer, x[1].buffer],
             writes: &[y.buffer],
             params: bytemuck::bytes_of(&params),
-            workgroups: [n.div_ceil(8) as u32, m.div_ceil(8) as u32, batch as u32],
+            workgroups: grid((batch * m * n) as u64, 64),
             label: "matmul",
         })
     }

@@ -57,6 +57,10 @@ impl Adam {
     #[track_caller]
     pub fn step(&mut self, gradients: &[Tensor]) -> Result<()> {
         assert_eq!(gradients.len(), self.parameters.len(), "Adam: one gradient a parameter");
+        // Nothing is touched if a gradient could not be computed.
+        for g in gradients {
+            g.check()?;
+        }
         self.steps += 1;
         let AdamConfig { lr, betas: [beta1, beta2], eps, convention } = self.config;
         let t = self.steps as f64;

@@ -157,6 +157,17 @@ impl Tensor {
         &self.0.device
     }
 
+    /// Whether the device could compute this tensor; does not wait for it.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn check(&self) -> Result<()> {
+        match &self.0.storage {
+            Storage::Failed(why) => Err(Error::Gpu(why.to_string())),
+            _ => Ok(()),
+        }
+    }
+
     /// The values as f64, row-major. On a GPU this waits for the work before it.
     ///
     /// # Errors

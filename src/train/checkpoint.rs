@@ -50,6 +50,17 @@ pub fn save(path: &Path, header: &Header, state: &[(String, Parameter)]) -> Resu
             Device::Reference => (Dtype::F64, bytemuck::cast_slice(&tensor.to_vec_f64()?).to_vec()),
             _ => (Dtype::F32, bytemuck::cast_slice(&tensor.to_vec()?).to_vec()),
         };
+        let finite = match dtype {
+            Dtype::F64 => bytemuck::pod_collect_to_vec::<u8, f64>(&bytes).iter().all(|v| v.is_finite()),
+            _ => bytemuck::pod_collect_to_vec::<u8, f32>(&bytes).iter().all(|v| v.is_finite()),
+        };
+        if !finite {
+            return Err(Error::Train(format!(
+                "{name} is no longer a number at step {}: training has failed, and no checkpoint of it is written; the one \
+                 before is good. A smaller learning rate (optimizer.lr) or another seed may help",
+                header.step
+            )));
+        }
         tensors.push((name, dtype, tensor.shape().to_vec(), bytes));
     }
     let broken = |e: safetensors::SafeTensorError| Error::file(path, format!("cannot be written: {e}"));

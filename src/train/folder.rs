@@ -44,7 +44,21 @@ impl RunFolder {
     /// A folder that is no run, or that another process trains in.
     pub fn resume(path: &Path) -> Result<RunFolder> {
         is_run(path)?;
-        Ok(RunFolder { path: path.into(), _lock: Some(lock(path)?) })
+        let folder = RunFolder { path: path.into(), _lock: Some(lock(path)?) };
+        folder.remove_parts();
+        Ok(folder)
+    }
+
+    /// Removes what a process that was killed while writing left behind; nobody else writes while the lock is held.
+    fn remove_parts(&self) {
+        for folder in [self.path.clone(), self.path.join("checkpoints"), self.path.join("samples")] {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with('.') && name.ends_with(".part") {
+                    let _ = std::fs::remove_file(entry.path()); // what stays does no harm
+                }
+            }
+        }
     }
 
     /// Opens a run to read from it, also while it trains.

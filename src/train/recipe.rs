@@ -257,7 +257,8 @@ impl Recipe {
                 ));
             }
         }
-        within("objective.bce_clip", self.objective.bce_clip, 0.0, 0.49)?;
+        // Below 6e-8, 1 - clip is 1 in f32, and the logarithm of 0 follows.
+        within("objective.bce_clip", self.objective.bce_clip, 6e-8, 0.49)?;
         within("optimizer.lr", self.optimizer.lr, 0.0, 1e3)?;
         for (i, beta) in self.optimizer.betas.into_iter().enumerate() {
             if !(0.0..1.0).contains(&beta) {
