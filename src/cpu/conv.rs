@@ -4,7 +4,7 @@
 use super::CpuBuffer;
 use super::pack::{Left, Run, SLACK, pack_runs};
 use super::parallel::for_rows;
-use super::product::{Job, Shared, product};
+use super::product::{Finish, Job, Pack, Shared, product};
 use super::tile::{NR, Tile};
 use std::ops::Range;
 
@@ -167,7 +167,7 @@ impl Pixels {
         source: &'a [f32],
         y: Shared<'a>,
         row_stride: usize,
-    ) -> Job<impl Fn(usize, Range<usize>, &mut [f32]) + Sync + 'a, impl Fn(usize, usize, &[Tile]) + Sync + 'a> {
+    ) -> Job<impl Pack + 'a, impl Finish + 'a> {
         let left = std::mem::take(&mut self.left);
         let (pixels, m, columns) = (&*self, left.m, self.columns());
         let pack = move |panel: usize, k: Range<usize>, data: &mut [f32]| {

@@ -12,6 +12,14 @@ const TASKS: usize = 16;
 /// The least panels of a (of MR rows) that make splitting them worth packing b again.
 const LEFT_PANELS: usize = 8;
 
+/// Packs the k range of a panel of the right matrix into the buffer.
+pub trait Pack: Fn(usize, Range<usize>, &mut [f32]) + Sync {}
+impl<T: Fn(usize, Range<usize>, &mut [f32]) + Sync> Pack for T {}
+
+/// Takes the finished tiles below one another, from a first row on, of a panel.
+pub trait Finish: Fn(usize, usize, &[Tile]) + Sync {}
+impl<T: Fn(usize, usize, &[Tile]) + Sync> Finish for T {}
+
 /// One product: `left` times a matrix of `columns` columns that `pack(panel, k range, buffer)` packs; the finished tiles
 /// go to `finish(first row, panel, tiles below one another)`.
 pub struct Job<P, F> {
@@ -27,11 +35,7 @@ pub struct Job<P, F> {
 
 /// Computes the products. Sums run in one order, whatever the number of threads. Corresponding parts of the jobs follow
 /// one another, so that jobs that read and write neighbouring places find them in the cache.
-pub fn product<P, F>(jobs: &[Job<P, F>])
-where
-    P: Fn(usize, Range<usize>, &mut [f32]) + Sync,
-    F: Fn(usize, usize, &[Tile]) + Sync,
-{
+pub fn product<P: Pack, F: Finish>(jobs: &[Job<P, F>]) {
     let right: usize = jobs.iter().map(|job| job.columns.div_ceil(NR)).sum();
     let wide = right.div_ceil(TASKS).clamp(1, PANELS);
     let parts = (TASKS / 2).div_ceil(right.div_ceil(wide).max(1));
@@ -51,11 +55,7 @@ where
     if work < 1 << 16 { tasks.into_iter().for_each(run) } else { tasks.into_par_iter().for_each(run) }
 }
 
-fn block<P, F>(job: &Job<P, F>, rows: Range<usize>, right: Range<usize>)
-where
-    P: Fn(usize, Range<usize>, &mut [f32]),
-    F: Fn(usize, usize, &[Tile]),
-{
+fn block<P: Pack, F: Finish>(job: &Job<P, F>, rows: Range<usize>, right: Range<usize>) {
     let Job { left, pack, finish, .. } = job;
     let depth = depth(left.k);
     let multiply = TileProduct::best();
