@@ -389,6 +389,14 @@ fn large() -> Vec<Case> {
         Case::new("sum: large outer", vec![normal([3001, 67])], |x| x[0].sum_axes(&[0])).within(Accumulated(3001)),
         Case::new("matmul: large", vec![normal([131, 1100]), normal([1100, 157])], |x| x[0].matmul(&x[1]))
             .within(Accumulated(1100)),
+        Case::new("matmul: large at bt", vec![normal([517, 99]), normal([73, 517])], |x| {
+            x[0].matmul_transposed(&x[1], true, true)
+        })
+        .within(Accumulated(517)),
+        Case::new("matmul: one column", vec![normal([67, 4500]), normal([1, 4500])], |x| {
+            x[0].matmul_transposed(&x[1], false, true)
+        })
+        .within(Accumulated(4500)),
         Case::new("conv2d: large", vec![normal([9, 33, 14, 18]), normal([65, 33, 4, 4])], move |x| {
             x[0].conv2d(&x[1], big)
         })
@@ -401,6 +409,12 @@ fn large() -> Vec<Case> {
             x[0].conv2d_weight(&x[1], big, [4, 4])
         })
         .within(Accumulated(567)),
+        Case::new(
+            "conv2d_input: large, to three channels",
+            vec![normal([5, 70, 9, 7]), normal([70, 3, 4, 4])],
+            move |x| x[0].conv_transpose2d(&x[1], big, [18, 15]),
+        )
+        .within(Accumulated(1120)),
         Case::new("batch_norm: large", vec![normal([17, 5, 31, 29]), normal([5]), normal([5])], |x| {
             x[0].batch_norm(Some(&x[1]), Some(&x[2]), 1e-5).0
         })

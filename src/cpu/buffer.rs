@@ -18,6 +18,7 @@ struct Pool {
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
 /// A buffer of f32 that returns to the pool when dropped.
+#[derive(Default)]
 pub struct CpuBuffer {
     data: Vec<f32>,
     len: usize,

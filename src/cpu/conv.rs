@@ -4,8 +4,9 @@
 use super::CpuBuffer;
 use super::pack::{Left, Run, SLACK, pack_runs};
 use super::parallel::for_rows;
-use super::product::{Shared, product};
+use super::product::{Finish, Job, Pack, Shared, product};
 use super::tile::{NR, Tile};
+use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
 #[derive(Clone, Copy, Debug)]
@@ -121,9 +122,12 @@ fn every_second(from: &[f32], row: &mut [f32]) {
     }
 }
 
-/// The columns of a product that computes pixels: rows of `len` neighbours, row i from `from[i]` in the source and to
-/// `to[i]`, `to[i] + step`, … in the result.
+/// A product that computes pixels: result[row i at i·row_stride + pixel] = Σ_k left[i, k]·source[pixel + offsets[k]].
+/// Its columns are rows of `len` neighbouring pixels, row i from `from[i]` in the source and to `to[i]`,
+/// `to[i] + step`, … in the result.
 struct Pixels {
+    left: Left,
+    offsets: Vec<usize>,
     from: Vec<usize>,
     to: Vec<usize>,
     len: usize,
@@ -155,24 +159,30 @@ impl Pixels {
         (runs, count)
     }
 
-    /// result[row i at i·row_stride + pixel] = Σ_k left[i, k]·source[pixel + offsets[k]].
-    ///
     /// # Safety
-    /// No two calls that run at a time write the same pixels, nor do two pixels of this one lie in one place.
-    unsafe fn multiply(&self, left: &Left, source: &[f32], offsets: &[usize], y: Shared, row_stride: usize) {
-        let pack = |panel: usize, k: std::ops::Range<usize>, data: &mut [f32]| {
-            let (runs, count) = self.runs(panel, &self.from, 1);
-            pack_runs(source, &runs[..count], &offsets[k], data);
+    /// No other of the products that run at a time writes the same pixels, nor do two pixels of this one lie in one
+    /// place.
+    unsafe fn job<'a>(
+        &'a mut self,
+        source: &'a [f32],
+        y: Shared<'a>,
+        row_stride: usize,
+    ) -> Job<impl Pack + 'a, impl Finish + 'a> {
+        let left = std::mem::take(&mut self.left);
+        let (pixels, m, columns) = (&*self, left.m, self.columns());
+        let pack = move |panel: usize, k: Range<usize>, data: &mut [f32]| {
+            let (runs, count) = pixels.runs(panel, &pixels.from, 1);
+            pack_runs(source, &runs[..count], &pixels.offsets[k], data);
         };
-        let finish = |first: usize, panel: usize, tiles: &[Tile]| {
-            let (runs, count) = self.runs(panel, &self.to, self.step);
+        let finish = move |first: usize, panel: usize, tiles: &[Tile]| {
+            let (runs, count) = pixels.runs(panel, &pixels.to, pixels.step);
             let rows = tiles.iter().flat_map(|tile| &tile.0);
-            for (i, row) in (first..left.m).zip(rows) {
+            for (i, row) in (first..m).zip(rows) {
                 for run in &runs[..count] {
                     let (at, values) = (run.from + i * row_stride, &row[run.to..][..run.len]);
                     // SAFETY: each tile has its own pixels and rows, and the caller vouches for the rest.
                     unsafe {
-                        match self.step {
+                        match pixels.step {
                             1 => y.write(at, values),
                             step => y.write_spread(at, step, values),
                         }
@@ -180,7 +190,7 @@ impl Pixels {
                 }
             }
         };
-        product(left, self.columns(), pack, finish);
+        Job { left, columns, pack, finish }
     }
 }
 
@@ -201,21 +211,23 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
         })
         .collect();
     let all: Vec<usize> = (0..s.c * area).collect();
-    let y = Shared::new(y);
-    for group in 0..s.groups {
-        let left = Left::pack(&w[group * s.o * all.len()..], s.o, |o| o * all.len(), &all);
-        let row = |start: usize, image: usize, row: usize| {
-            (0..s.n * s.y[0]).map(move |i| start + i / s.y[0] * image + i % s.y[0] * row).collect::<Vec<_>>()
-        };
-        let pixels = Pixels {
+    let row = |start: usize, image: usize, row: usize| {
+        (0..s.n * s.y[0]).map(move |i| start + i / s.y[0] * image + i % s.y[0] * row).collect::<Vec<_>>()
+    };
+    let mut pixels: Vec<Pixels> = (0..s.groups)
+        .map(|group| Pixels {
+            left: Left::pack(&w[group * s.o * all.len()..], s.o, |o| o * all.len(), &all),
+            offsets: taps.clone(),
             from: row(group * s.c * planes.channel(), s.groups * s.c * planes.channel(), size[1]),
             to: row(group * s.o * y_plane, y_image, s.y[1]),
             len: s.y[1],
             step: 1,
-        };
-        // SAFETY: one call at a time, and every pixel has its own place.
-        unsafe { pixels.multiply(&left, &planes.data, &taps, y, y_plane) };
-    }
+        })
+        .collect();
+    let y = Shared::new(y);
+    // SAFETY: every pixel has its own place.
+    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job(&planes.data, y, y_plane) }).collect();
+    product(&jobs);
 }
 
 /// dx from dy and w, also the transposed convolution. Each of the stride² sub-pixel phases of dx is a convolution of dy
@@ -230,7 +242,7 @@ pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let planes = Planes::new(dy, s.y, [1, 1], reach, size);
     let (area, [x_plane, _]) = (s.area(), s.planes());
     let x_image = s.groups * s.c * x_plane;
-    let dx = Shared::new(dx);
+    let mut pixels = Vec::new();
     for phase in 0..s.stride[0] * s.stride[1] {
         let r = [phase / s.stride[1], phase % s.stride[1]];
         // The first q of this phase inside the image, the row it writes, and the number of rows; columns likewise.
@@ -262,16 +274,20 @@ pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
                 (0..s.n * rows.2).map(move |i| start + i / rows.2 * image + i % rows.2 * row).collect::<Vec<_>>()
             };
             let first = rows.0 * size[1] + columns.0;
-            let pixels = Pixels {
+            pixels.push(Pixels {
+                left,
+                offsets: from_dy.clone(),
                 from: row(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]),
                 to: row(group * s.c * x_plane + rows.1 * s.x[1] + columns.1, x_image, s.stride[0] * s.x[1]),
                 len: columns.2,
                 step: s.stride[1],
-            };
-            // SAFETY: one call at a time, and every pixel has its own place.
-            unsafe { pixels.multiply(&left, &planes.data, &from_dy, dx, x_plane) };
+            });
         }
     }
+    let dx = Shared::new(dx);
+    // SAFETY: every pixel has its own place.
+    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job(&planes.data, dx, x_plane) }).collect();
+    product(&jobs);
 }
 
 /// dw from x and dy. Writes all of dw.
@@ -310,7 +326,7 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     for group in 0..s.groups {
         let left = Left::pack(&dy[group * s.o * y_plane..], s.o, |o| o * y_plane, &from_dy);
         let start = group * blocked.blocks * blocked.plane;
-        let pack = |panel: usize, k: std::ops::Range<usize>, data: &mut [f32]| {
+        let pack = |panel: usize, k: Range<usize>, data: &mut [f32]| {
             let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
             let mut count = 0;
             for (to, (from, _)) in columns[panel * NR..].iter().take(NR).enumerate() {
@@ -332,7 +348,7 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
                 }
             }
         };
-        product(&left, columns.len(), pack, finish);
+        product(&[Job { left, columns: columns.len(), pack, finish }]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::pack::{Left, Run, pack_columns, pack_runs};
 use super::parallel::for_rows;
-use super::product::{Shared, product};
+use super::product::{Job, Shared, product};
 use super::tile::{NR, Tile};
 use std::ops::Range;
 
@@ -66,7 +66,7 @@ pub fn matmul(y: &mut [f32], a: Matrix, b: Matrix) {
             unsafe { y.write(i * n + column, &row[..count]) };
         }
     };
-    product(&left, n, pack, finish);
+    product(&[Job { left, columns: n, pack, finish }]);
 }
 
 /// Σ a·b in 32 lanes, over at most 4,096 elements in f32, those totals in f64.

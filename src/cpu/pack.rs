@@ -14,6 +14,7 @@ pub fn depth(k: usize) -> usize {
 }
 
 /// The left matrix in panels of MR rows, pass by pass.
+#[derive(Default)]
 pub struct Left {
     data: CpuBuffer,
     /// Rows.

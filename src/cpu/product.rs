@@ -12,42 +12,51 @@ const TASKS: usize = 16;
 /// The least panels of a (of MR rows) that make splitting them worth packing b again.
 const LEFT_PANELS: usize = 8;
 
-/// Multiplies `left` by a matrix of `columns` columns that `pack(panel, k range, buffer)` packs, and hands the finished
-/// tiles to `finish(first row, panel, tiles below one another)`. Sums run in one order, whatever the number of threads.
-pub fn product(
-    left: &Left,
-    columns: usize,
-    pack: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
-    finish: impl Fn(usize, usize, &[Tile]) + Sync,
-) {
-    let (right, panels) = (columns.div_ceil(NR), left.panels());
-    if right == 0 || panels == 0 {
-        return;
-    }
-    let wide = right.div_ceil(TASKS).clamp(1, PANELS);
-    let across = right.div_ceil(wide);
-    let parts = (TASKS / 2).div_ceil(across).min(panels / LEFT_PANELS).max(1);
-    let tall = panels.div_ceil(parts);
-    let task = |task: usize| {
-        let (part, first) = (task / across, task % across * wide);
-        let rows = part * tall..panels.min((part + 1) * tall);
-        block(left, rows, first..right.min(first + wide), &pack, &finish);
-    };
-    let tasks = across * panels.div_ceil(tall);
-    if columns * left.m * left.k < 1 << 16 {
-        (0..tasks).for_each(task)
-    } else {
-        (0..tasks).into_par_iter().for_each(task)
-    }
+/// Packs the k range of a panel of the right matrix into the buffer.
+pub trait Pack: Fn(usize, Range<usize>, &mut [f32]) + Sync {}
+impl<T: Fn(usize, Range<usize>, &mut [f32]) + Sync> Pack for T {}
+
+/// Takes the finished tiles below one another, from a first row on, of a panel.
+pub trait Finish: Fn(usize, usize, &[Tile]) + Sync {}
+impl<T: Fn(usize, usize, &[Tile]) + Sync> Finish for T {}
+
+/// One product: `left` times a matrix of `columns` columns that `pack(panel, k range, buffer)` packs; the finished tiles
+/// go to `finish(first row, panel, tiles below one another)`.
+pub struct Job<P, F> {
+    /// The left matrix.
+    pub left: Left,
+    /// Columns of the right one.
+    pub columns: usize,
+    /// Packs a panel.
+    pub pack: P,
+    /// Takes tiles.
+    pub finish: F,
 }
 
-fn block(
-    left: &Left,
-    rows: Range<usize>,
-    right: Range<usize>,
-    pack: &impl Fn(usize, Range<usize>, &mut [f32]),
-    finish: &impl Fn(usize, usize, &[Tile]),
-) {
+/// Computes the products. Sums run in one order, whatever the number of threads. Corresponding parts of the jobs follow
+/// one another, so that jobs that read and write neighbouring places find them in the cache.
+pub fn product<P: Pack, F: Finish>(jobs: &[Job<P, F>]) {
+    let right: usize = jobs.iter().map(|job| job.columns.div_ceil(NR)).sum();
+    let wide = right.div_ceil(TASKS).clamp(1, PANELS);
+    let parts = (TASKS / 2).div_ceil(right.div_ceil(wide).max(1));
+    let mut tasks = Vec::new();
+    for (i, job) in jobs.iter().enumerate() {
+        let (right, panels) = (job.columns.div_ceil(NR), job.left.panels());
+        let tall = panels.div_ceil(parts.min(panels / LEFT_PANELS).max(1)).max(1);
+        for first in (0..right).step_by(wide) {
+            for top in (0..panels).step_by(tall) {
+                tasks.push((first, i, top..panels.min(top + tall), first..right.min(first + wide)));
+            }
+        }
+    }
+    tasks.sort_by_key(|(first, i, rows, _)| (*first, *i, rows.start));
+    let work: usize = jobs.iter().map(|job| job.columns * job.left.m * job.left.k).sum();
+    let run = |(_, i, rows, right): (usize, usize, Range<usize>, Range<usize>)| block(&jobs[i], rows, right);
+    if work < 1 << 16 { tasks.into_iter().for_each(run) } else { tasks.into_par_iter().for_each(run) }
+}
+
+fn block<P: Pack, F: Finish>(job: &Job<P, F>, rows: Range<usize>, right: Range<usize>) {
+    let Job { left, pack, finish, .. } = job;
     let depth = depth(left.k);
     let multiply = TileProduct::best();
     let mut panel = CpuBuffer::uninit(panel_len(depth));
