@@ -6,8 +6,11 @@ use crate::error::{Error, Result};
 use crate::report::{image_grid, save_png};
 use std::path::PathBuf;
 
-/// Reads every image of a data set: counts, sizes, kinds, duplicates, unreadable files. With --sheet it also draws
-/// the first images as training would see them. Exit code 1 if a file cannot be read.
+/// Reads every image of a data set and says what is in it
+///
+/// Counts, sizes, kinds, duplicates, unreadable files. With --sheet it
+/// also draws the first images as training would see them. Exit code 1 if
+/// a file cannot be read.
 ///
 /// Examples:
 ///

@@ -4,7 +4,7 @@ use super::{device, print_line};
 use crate::error::Result;
 use crate::gpu::{AdapterReport, adapters};
 
-/// Lists the adapters of this machine with driver and limits, and what `--device auto` takes.
+/// Lists the adapters of this machine, and what `--device auto` takes
 ///
 /// Example: toile devices
 #[derive(clap::Args)]

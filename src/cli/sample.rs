@@ -8,7 +8,9 @@ use crate::train::run::{generate, sample_latents};
 use crate::train::{Gan, RunFolder, checkpoint};
 use std::path::PathBuf;
 
-/// Draws pictures with a run's generator: a grid, or single files. Each PNG records how it was made.
+/// Draws pictures with a run's generator
+///
+/// A grid, or single files. Each PNG records how it was made.
 ///
 /// Examples:
 ///

@@ -6,8 +6,11 @@ use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
-/// Holds every op on a device against the f64 reference: values, first and second gradients, repeated runs. On the
-/// reference itself the gradients are held against central differences. Exit code 1 if a check fails.
+/// Holds every op on a device against the f64 reference
+///
+/// Values, first and second gradients, repeated runs. On the reference
+/// itself the gradients are held against central differences. Exit code 1
+/// if a check fails.
 ///
 /// Examples:
 ///

@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Trains a recipe into a run folder: pictures, loss plot, metrics, checkpoints.
+/// Trains a recipe into a run folder
 ///
-/// Ctrl-C and SIGTERM save a checkpoint first. Examples:
+/// The folder holds pictures, a loss plot, metrics and checkpoints. Ctrl-C
+/// and SIGTERM save a checkpoint first.
+///
+/// Examples:
 ///
 ///   toile train
 ///   toile train seed --data fashion-mnist --steps 5000 --out runs/fashion

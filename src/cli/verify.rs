@@ -5,10 +5,14 @@ use crate::error::{Error, Result};
 use crate::verify::{CaseReport, Outcome, verify_dir_with};
 use std::path::PathBuf;
 
-/// Runs the cases of a directory (index.json and safetensors files, see docs/testing.md) on a device and reports them one
-/// by one. An op or attribute that the engine does not know is 'not supported' and counted apart.
+/// Runs a directory of outside case files on a device
 ///
-/// Exit code 1 if a case fails, or with --strict if one is not supported. Examples:
+/// The directory holds index.json and safetensors files (docs/testing.md).
+/// An op or attribute that the engine does not know is 'not supported' and
+/// counted apart. Exit code 1 if a case fails, or with --strict if one is
+/// not supported.
+///
+/// Examples:
 ///
 ///   toile verify tests/golden --device reference
 ///   toile verify my-cases --device cpu --filter conv2d --strict
