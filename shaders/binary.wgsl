@@ -43,7 +43,7 @@ fn bce_logits(z: f32, t: f32) -> f32 {
 // -t ln p - (1-t) ln(1-p), each logarithm at least -100.
 fn bce_limited(p: f32, t: f32) -> f32 {
     let log_p = log_f32(p);
-    let log_q = log_f32(1.0 - p);
+    let log_q = log1p_f32(-p); // 1 - p would lose a small p
     return -(t * select(log_p, -100.0, log_p < -100.0) + (1.0 - t) * select(log_q, -100.0, log_q < -100.0));
 }
 

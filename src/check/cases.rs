@@ -65,6 +65,11 @@ impl Case {
         self.name.split(':').next().unwrap_or(&self.name)
     }
 
+    /// True for rows of edge values, which are compared element by element: one value there is far larger than the rest.
+    pub fn is_edges(&self) -> bool {
+        self.name.ends_with(": edges")
+    }
+
     /// The inputs on a device; the same numbers, exact in f32, on each.
     pub fn inputs(&self, device: &Device) -> Vec<Tensor> {
         let each = self.inputs.iter().enumerate();

@@ -76,6 +76,20 @@ pub fn compare(shape: &Shape, got: &[f64], want: &[f64], floor: f64) -> Deviatio
     worst
 }
 
+/// As [`compare`], but each error is relative to its own expected value (or to 1e-30 if that is smaller): for edge
+/// values, of which one is far larger than the others.
+#[track_caller]
+pub fn compare_each(shape: &Shape, got: &[f64], want: &[f64]) -> Deviation {
+    let scales: Vec<f64> = want.iter().map(|v| if v.is_finite() { v.abs().max(1e-30) } else { 1.0 }).collect();
+    let relative = |values: &[f64]| values.iter().zip(&scales).map(|(v, scale)| v / scale).collect::<Vec<f64>>();
+    let mut worst = compare(shape, &relative(got), &relative(want), 1.0);
+    let place = worst.index.iter().zip(shape.strides()).map(|(i, stride)| i * stride).sum::<usize>();
+    if let (Some(&got), Some(&want)) = (got.get(place), want.get(place)) {
+        (worst.got, worst.want) = (got, want);
+    }
+    worst
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +98,14 @@ mod tests {
     fn finds_the_worst_place() {
         let d = compare(&[2, 2].into(), &[1.0, 2.0, 3.0, 4.5], &[1.0, 2.0, 3.0, 4.0], 0.0);
         assert_eq!((d.index, d.got, d.error), (vec![1, 1], 4.5, 0.125));
+    }
+
+    #[test]
+    fn each_element_has_its_own_scale() {
+        let (got, want) = ([1e4, 2e-5], [1e4, 1e-5]);
+        assert!(compare(&[2].into(), &got, &want, 0.0).error < 1e-8);
+        let d = compare_each(&[2].into(), &got, &want);
+        assert_eq!((d.error, d.index, d.got), (1.0, vec![1], 2e-5));
     }
 
     #[test]

@@ -6,6 +6,6 @@ mod gradients;
 mod run;
 
 pub use cases::{Case, cases};
-pub use compare::{Deviation, Tolerance, compare};
+pub use compare::{Deviation, Tolerance, compare, compare_each};
 pub use gradients::{directional, second_order};
 pub use run::{CaseReport, Check, check_case};

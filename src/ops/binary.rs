@@ -79,11 +79,8 @@ impl Binary {
                 -(t * p.ln() + (one - t) * (one - p).ln())
             }),
             Bce => map(a, step_a, b, step_b, y, |p, t| {
-                let log = |v: T| {
-                    let log = v.ln();
-                    if log < c(-100.0) { c(-100.0) } else { log }
-                };
-                -(t * log(p) + (one - t) * log(one - p))
+                let limited = |log: T| if log < c(-100.0) { c(-100.0) } else { log };
+                -(t * limited(p.ln()) + (one - t) * limited((-p).ln_1p())) // 1 − p would lose a small p
             }),
             Max => map(a, step_a, b, step_b, y, |a, b| if a > b || a.is_nan() { a } else { b }),
             Min => map(a, step_a, b, step_b, y, |a, b| if a < b || a.is_nan() { a } else { b }),
@@ -286,10 +283,10 @@ impl Op for Binary {
             }
             Bce => {
                 let not_a = a.affine(-1.0, 1.0);
-                let log = |t: &Tensor| t.log().clamp(-100.0, f32::MAX as f64);
+                let limited = |log: Tensor| log.clamp(-100.0, f32::MAX as f64);
                 vec![
                     when(needs[0], a.shape(), &|| dy * &(&(a - b) / &(a * &not_a).clamp(1e-12, f32::MAX as f64))),
-                    when(needs[1], b.shape(), &|| dy * &(&log(&not_a) - &log(a))),
+                    when(needs[1], b.shape(), &|| dy * &(&limited((a * -1.0).log1p()) - &limited(a.log()))),
                 ]
             }
             Max => vec![
