@@ -12,6 +12,8 @@ use rayon::prelude::*;
 
 /// Elements of a channel that one GPU invocation takes in a statistics pass.
 const CHUNK: usize = 512;
+/// The most parts that a channel is cut into (old drivers stop loops after 65,535 turns).
+const MOST_CHUNKS: usize = 1 << 15;
 
 /// x as [N, C, L]: batch, channels, everything behind.
 #[derive(Clone, Copy)]
@@ -54,7 +56,8 @@ impl Sizes {
     }
 
     fn params(self, gpu: &Gpu, eps: f64) -> Params {
-        let chunk = CHUNK.min(self.count().max(1));
+        // Not more chunks than the combining invocation may loop over.
+        let chunk = CHUNK.max(self.count().div_ceil(MOST_CHUNKS).next_multiple_of(4)).min(self.count().max(1));
         Params {
             n: self.n as u32,
             c: self.c as u32,
