@@ -172,7 +172,8 @@ mod tests {
         let z = Stream::new(3, Domain::Test, 0).normal_vec(100_001);
         let mean = z.iter().map(|&v| v as f64).sum::<f64>() / z.len() as f64;
         let var = z.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / z.len() as f64;
-        assert!(mean.abs() < 0.01 && (var - 1.0).abs() < 0.02, "mean {mean}, variance {var}");
+        approx::assert_abs_diff_eq!(mean, 0.0, epsilon = 0.01);
+        approx::assert_relative_eq!(var, 1.0, max_relative = 0.02);
         let mut order = Stream::new(3, Domain::Shuffle, 9).permutation(1000);
         assert_ne!(order[..20], (0..20).collect::<Vec<u32>>()[..]);
         order.sort_unstable();

@@ -37,7 +37,7 @@ fn glorot_uniform_has_its_limit_and_spread() {
     let largest = w.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     let variance = w.iter().map(|v| v * v).sum::<f32>() / w.len() as f32;
     assert!(largest <= limit && largest > 0.99 * limit, "{largest} against {limit}");
-    assert!((variance / (limit * limit / 3.0) - 1.0).abs() < 0.02);
+    approx::assert_relative_eq!(variance, limit * limit / 3.0, max_relative = 0.02);
 }
 
 /// The losses of the first steps on garments, batch 8.
@@ -62,8 +62,8 @@ fn five_steps_agree_on_every_device() {
         let got = losses(&device, 5, &[]);
         for (step, (got, want)) in got.iter().zip(&want).enumerate() {
             for (got, want) in got.iter().zip(want) {
-                let error = (got - want).abs() / want.abs();
-                assert!(error <= 1e-4, "{device}, step {}: {got} against {want}, relative error {error:e}", step + 1);
+                let close = approx::relative_eq!(*got, *want, epsilon = 0.0, max_relative = 1e-4);
+                assert!(close, "{device}, step {}: {got} against {want}", step + 1);
             }
         }
     }
