@@ -41,9 +41,9 @@ fn main() {
         let mut gan = Gan::new(&recipe, &device).expect("a checked recipe");
         let real = Stream::new(1, Domain::Test, 0).uniform_vec(batch * 3 * 28 * 28, -1.0, 1.0);
         let real = Tensor::new(&device, [batch, 3, 28, 28], &real);
-        let z = gan.latent(0, 0);
+        let noise = gan.noise(0);
         let mut step = || {
-            let outcome = gan.step(&real, &z, &z).expect("a step");
+            let outcome = gan.step(&real, &noise).expect("a step");
             (outcome.d_loss.item().expect("a loss"), outcome.g_loss.item().expect("a loss"))
         };
         step();

@@ -21,6 +21,10 @@ pub enum Domain {
     Test = 6,
     /// Augmentation; the index is the image's number in training order.
     Augment = 7,
+    /// Places between real and fake images for gradient penalties; the index is the discriminator update's number.
+    Penalty = 8,
+    /// Dropout masks; the index is `step << 16` plus the mask's number in its step.
+    Dropout = 9,
 }
 
 /// One block of Philox4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").

@@ -60,8 +60,8 @@ fn a_training_step() {
         let recipe = Recipe::load("seed", &["train.batch=11".to_string()]).expect("the seed recipe");
         let mut gan = Gan::new(&recipe, &Device::Cpu).expect("a checked recipe");
         let real = normal(4, &[11, 3, 28, 28]).tanh();
-        let (z, z_generator) = (gan.latent(0, 0), gan.latent(0, 1));
-        let outcome = gan.step(&real, &z, &z_generator).expect("a step");
+        let noise = gan.noise(0);
+        let outcome = gan.step(&real, &noise).expect("a step");
         let state = gan.state().into_iter().map(|(_, parameter)| parameter.get());
         state.chain([outcome.d_loss, outcome.g_loss]).collect()
     });

@@ -48,8 +48,8 @@ fn losses(device: &Device, steps: usize, settings: &[String]) -> Vec<[f64; 2]> {
     let mut loader = toile::data::Loader::new(source, 8, 0, 0);
     let step = |step: usize| {
         let real = Tensor::new(device, [8, 3, 28, 28], &loader.next().unwrap().images);
-        let (z, z_generator) = (gan.latent(step as u64, 0), gan.latent(step as u64, 1));
-        let outcome = gan.step(&real, &z, &z_generator).unwrap();
+        let noise = gan.noise(step as u64);
+        let outcome = gan.step(&real, &noise).unwrap();
         [outcome.d_loss.item().unwrap(), outcome.g_loss.item().unwrap()]
     };
     (0..steps).map(step).collect()
@@ -91,12 +91,12 @@ fn a_step_learns() {
     let mut gan = Gan::new(&recipe, &Device::Cpu).unwrap();
     let mut batch = toile::data::Loader::new(toile::data::open(&recipe.data).unwrap(), 16, 0, 0);
     let real = Tensor::new(&Device::Cpu, [16, 3, 28, 28], &batch.next().unwrap().images);
-    let (z, z_generator) = (gan.latent(0, 0), gan.latent(0, 1));
-    let first = gan.step(&real, &z, &z_generator).unwrap().d_loss.item().unwrap();
+    let noise = gan.noise(0);
+    let first = gan.step(&real, &noise).unwrap().d_loss.item().unwrap();
     for _ in 0..20 {
-        gan.step(&real, &z, &z_generator).unwrap();
+        gan.step(&real, &noise).unwrap();
     }
-    let last = gan.step(&real, &z, &z_generator).unwrap();
+    let last = gan.step(&real, &noise).unwrap();
     assert!(last.d_loss.item().unwrap() < 0.5 * first, "{first} before, {:?} after", last.d_loss);
     assert!(last.d_real.item().unwrap() > last.d_fake.item().unwrap());
 }

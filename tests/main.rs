@@ -10,6 +10,6 @@ mod gradients;
 mod kernels;
 mod known_values;
 mod layering;
+mod models;
 mod ops;
 mod random;
-mod seed_keras;

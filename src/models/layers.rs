@@ -2,8 +2,8 @@
 
 use crate::nn::init::Initializer;
 use crate::nn::{
-    BatchNorm, Conv2dLayer, ConvPadding, ConvTranspose2dLayer, Convention, Flatten, LeakyRelu, Linear, Reshape,
-    Sequential, Sigmoid, Tanh,
+    BatchNorm, Conv2dLayer, ConvPadding, ConvTranspose2dLayer, Convention, Flatten, InstanceNorm, LeakyRelu, Linear,
+    ReflectPad, Relu, Reshape, Sequential, Sigmoid, Tanh, Upsample, Upsampling,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub enum LayerSpec {
         /// `"same"`, `"valid"` or a number of pixels that are cropped a side.
         #[serde(default = "valid")]
         padding: ConvPadding,
+        /// Rows and columns more below and to the right, fewer than the stride.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        output_padding: usize,
         /// Whether a bias is added.
         #[serde(default = "yes")]
         bias: bool,
@@ -63,10 +66,29 @@ pub enum LayerSpec {
         #[serde(default)]
         convention: Convention,
     },
+    /// Normalises each plane of an image; no parameters.
+    InstanceNorm {
+        /// Added to the variance.
+        #[serde(default = "torch_eps")]
+        eps: f64,
+    },
+    /// max(x, 0)
+    Relu,
     /// x where x > 0, else slope·x.
     LeakyRelu {
         /// The slope below 0.
         slope: f64,
+    },
+    /// [C, H, W] -> [C, H + 2·size, W + 2·size], mirrored at the border.
+    ReflectPad {
+        /// On each side, below H and W.
+        size: usize,
+    },
+    /// [C, H, W] -> [C, 2·H, 2·W]: `"nearest"` or `"bilinear"`. With a convolution behind it, the remedy against the
+    /// checkerboard of transposed convolutions.
+    Upsample {
+        /// How.
+        kind: Upsampling,
     },
     /// To this shape.
     Reshape {
@@ -104,6 +126,14 @@ fn keras_eps() -> f64 {
     1e-3
 }
 
+fn torch_eps() -> f64 {
+    1e-5
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 /// Why a list of layers is no network: which layer, which of its keys, what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShapeError {
@@ -126,7 +156,11 @@ impl LayerSpec {
             LayerSpec::Conv2d { .. } => "conv2d",
             LayerSpec::ConvTranspose2d { .. } => "conv_transpose2d",
             LayerSpec::BatchNorm { .. } => "batch_norm",
+            LayerSpec::InstanceNorm { .. } => "instance_norm",
+            LayerSpec::Relu => "relu",
             LayerSpec::LeakyRelu { .. } => "leaky_relu",
+            LayerSpec::ReflectPad { .. } => "reflect_pad",
+            LayerSpec::Upsample { .. } => "upsample",
             LayerSpec::Reshape { .. } => "reshape",
             LayerSpec::Flatten => "flatten",
             LayerSpec::Tanh => "tanh",
@@ -175,14 +209,18 @@ impl LayerSpec {
                     None => Err(("kernel", format!("{kernel}x{kernel} does not fit into images of {x:?}"))),
                 }
             }
-            LayerSpec::ConvTranspose2d { filters, kernel, stride, padding, .. } => {
+            LayerSpec::ConvTranspose2d { filters, kernel, stride, padding, output_padding, .. } => {
                 count("filters", *filters)?;
                 count("kernel", *kernel)?;
                 count("stride", *stride)?;
                 let (channels, size) = image()?;
                 bounded(padding)?;
                 weights("filters", &[channels, *filters, *kernel, *kernel])?;
-                match padding.transposed(size, *kernel, *stride) {
+                if *output_padding > 0 && (output_padding >= stride || *padding == ConvPadding::Same) {
+                    let why = format!("{output_padding} must be below the stride, {stride}, and 0 with \"same\"");
+                    return Err(("output_padding", why));
+                }
+                match padding.transposed(size, *kernel, *stride, *output_padding) {
                     Some((_, [h, w])) => Ok(vec![*filters, h, w]),
                     None => Err(("padding", format!("cropping so much leaves nothing of images of {x:?}"))),
                 }
@@ -196,6 +234,18 @@ impl LayerSpec {
                 }
                 Ok(x.to_vec())
             }
+            LayerSpec::InstanceNorm { eps } => match (eps.is_finite() && *eps > 0.0, image()) {
+                (false, _) => Err(("eps", format!("{eps} is not a positive number"))),
+                (true, image) => image.map(|_| x.to_vec()),
+            },
+            LayerSpec::ReflectPad { size } => {
+                let (channels, [h, w]) = image()?;
+                if *size >= h.min(w) {
+                    return Err(("size", format!("{size} is not below the height and width of images of {x:?}")));
+                }
+                Ok(vec![channels, h + 2 * size, w + 2 * size])
+            }
+            LayerSpec::Upsample { .. } => image().map(|(channels, [h, w])| vec![channels, 2 * h, 2 * w]),
             LayerSpec::LeakyRelu { slope } if !slope.is_finite() => Err(("slope", format!("{slope} is not a number"))),
             LayerSpec::Reshape { shape } => {
                 let product = |dims: &[usize]| dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
@@ -208,7 +258,7 @@ impl LayerSpec {
                 Ok(shape.clone())
             }
             LayerSpec::Flatten => Ok(vec![x.iter().product()]),
-            LayerSpec::LeakyRelu { .. } | LayerSpec::Tanh | LayerSpec::Sigmoid => Ok(x.to_vec()),
+            LayerSpec::Relu | LayerSpec::LeakyRelu { .. } | LayerSpec::Tanh | LayerSpec::Sigmoid => Ok(x.to_vec()),
         }
     }
 
@@ -218,13 +268,18 @@ impl LayerSpec {
             LayerSpec::Conv2d { filters, kernel, stride, padding, bias } => {
                 network.push(name, Conv2dLayer::new(init, x[0], filters, kernel, stride, padding, bias));
             }
-            LayerSpec::ConvTranspose2d { filters, kernel, stride, padding, bias } => {
-                network.push(name, ConvTranspose2dLayer::new(init, x[0], filters, kernel, stride, padding, bias));
+            LayerSpec::ConvTranspose2d { filters, kernel, stride, padding, output_padding, bias } => {
+                let layer = ConvTranspose2dLayer::new(init, x[0], filters, kernel, stride, padding, bias);
+                network.push(name, layer.with_output_padding(output_padding));
             }
             LayerSpec::BatchNorm { momentum, eps, convention } => {
                 network.push(name, BatchNorm::new(init, x[0], momentum, eps, convention));
             }
+            LayerSpec::InstanceNorm { eps } => network.push(name, InstanceNorm { eps }),
+            LayerSpec::Relu => network.push(name, Relu),
             LayerSpec::LeakyRelu { slope } => network.push(name, LeakyRelu { slope }),
+            LayerSpec::ReflectPad { size } => network.push(name, ReflectPad { size }),
+            LayerSpec::Upsample { kind } => network.push(name, Upsample { kind }),
             LayerSpec::Reshape { ref shape } => network.push(name, Reshape { shape: shape.clone() }),
             LayerSpec::Flatten => network.push(name, Flatten),
             LayerSpec::Tanh => network.push(name, Tanh),

@@ -1,6 +1,13 @@
-//! Networks: lists of layers as one writes them, checked by their shapes, and the seed model.
+//! Networks: lists of layers as one writes them, checked by their shapes, and the published networks.
 
+pub mod dcgan;
 pub mod layers;
+pub mod patch;
+pub mod resnet;
 pub mod seed;
+pub mod unet;
 
 pub use layers::{LayerSpec, ShapeError, build, output_shape};
+pub use patch::{Norm, PatchSpec};
+pub use resnet::{Down, ResnetSpec, Up};
+pub use unet::{Unet, UnetSpec};

@@ -21,7 +21,7 @@ fn leaky_relu() -> LayerSpec {
 }
 
 fn conv_transpose(filters: usize, stride: usize) -> LayerSpec {
-    ConvTranspose2d { filters, kernel: 4, stride, padding: Same, bias: true }
+    ConvTranspose2d { filters, kernel: 4, stride, padding: Same, output_padding: 0, bias: true }
 }
 
 /// `[100] -> [3, 28, 28]` in (−1, 1); 52,808 trainable parameters.

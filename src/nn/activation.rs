@@ -3,6 +3,15 @@
 use super::{Mode, Module};
 use crate::tensor::Tensor;
 
+/// max(x, 0)
+pub struct Relu;
+
+impl Module for Relu {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.relu()
+    }
+}
+
 /// x where x > 0, else slope·x.
 pub struct LeakyRelu {
     /// The slope below 0.

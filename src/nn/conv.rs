@@ -31,9 +31,19 @@ impl ConvPadding {
         }
     }
 
-    /// The convolution that a transposed convolution of images of `size` transposes, and the result's size; `None` if
-    /// the cropping leaves nothing.
-    pub fn transposed(self, size: [usize; 2], kernel: usize, stride: usize) -> Option<(Conv2d, [usize; 2])> {
+    /// The convolution that a transposed convolution of images of `size` transposes, and the result's size, which
+    /// `output_padding` enlarges below and to the right; `None` if the cropping leaves nothing, or if there is output
+    /// padding of a stride or more, or beside `Same`, which says the size itself.
+    pub fn transposed(
+        self,
+        size: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        output_padding: usize,
+    ) -> Option<(Conv2d, [usize; 2])> {
+        if output_padding > 0 && (output_padding >= stride || self == ConvPadding::Same) {
+            return None;
+        }
         let crop = match self {
             ConvPadding::Same => {
                 let conv = Conv2d::same_transpose(size, [kernel; 2], [stride; 2], [1, 1]);
@@ -42,7 +52,7 @@ impl ConvPadding {
             ConvPadding::Valid => 0,
             ConvPadding::Zeros(p) => p,
         };
-        let full = size.map(|len| (len - 1) * stride + kernel);
+        let full = size.map(|len| (len - 1) * stride + kernel + output_padding);
         let result = [full[0].checked_sub(2 * crop)?, full[1].checked_sub(2 * crop)?];
         let conv = Conv2d { stride: [stride; 2], padding: [crop; 4], ..Conv2d::default() };
         (result[0] > 0 && result[1] > 0).then_some((conv, result))
@@ -103,6 +113,7 @@ pub struct ConvTranspose2dLayer {
     kernel: usize,
     stride: usize,
     padding: ConvPadding,
+    output_padding: usize,
 }
 
 impl ConvTranspose2dLayer {
@@ -120,15 +131,28 @@ impl ConvTranspose2dLayer {
         // Keras counts the fans of a transposed kernel [k, k, filters, channels] by position: in = filters, out = channels.
         let weight = init.weight([channels, filters, kernel, kernel], filters * area, channels * area);
         let bias = bias.then(|| Parameter::new(init.constant(filters, 0.0)));
-        ConvTranspose2dLayer { weight: Parameter::new(weight), bias, kernel, stride, padding }
+        ConvTranspose2dLayer { weight: Parameter::new(weight), bias, kernel, stride, padding, output_padding: 0 }
+    }
+
+    /// With so many rows and columns more below and to the right, fewer than the stride: which of the sizes that the
+    /// convolution maps to the input's is meant (PyTorch's `output_padding`).
+    #[must_use]
+    pub fn with_output_padding(self, output_padding: usize) -> ConvTranspose2dLayer {
+        ConvTranspose2dLayer { output_padding, ..self }
     }
 }
 
 impl Module for ConvTranspose2dLayer {
     #[track_caller]
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
-        let Some((conv, result)) = self.padding.transposed(size(x), self.kernel, self.stride) else {
-            panic!("conv_transpose2d: cropping {:?} leaves nothing (x {})", self.padding, x.shape());
+        let geometry = self.padding.transposed(size(x), self.kernel, self.stride, self.output_padding);
+        let Some((conv, result)) = geometry else {
+            panic!(
+                "conv_transpose2d: cropping {:?} and output padding {} leave nothing (x {})",
+                self.padding,
+                self.output_padding,
+                x.shape()
+            );
         };
         let y = x.conv_transpose2d(&self.weight.get(), conv, result);
         self.bias.as_ref().map_or(y.clone(), |bias| y.add_channel_bias(&bias.get()))

@@ -10,10 +10,18 @@ use crate::tensor::{Device, Tensor};
 pub enum Init {
     /// Uniform in ±√(6 / (fan_in + fan_out)), Keras's default (Glorot and Bengio 2010).
     GlorotUniform,
-    /// N(0, std²), as DCGAN has it with 0.02.
+    /// N(0, std²), as DCGAN and CycleGAN have it with 0.02.
     Normal {
         /// Standard deviation.
         std: f64,
+        /// Standard deviation of batch normalisation's gammas around 1 (DCGAN and pix2pix: 0.02).
+        #[serde(default)]
+        gamma_std: f64,
+    },
+    /// N(0, gain²·2 / (fan_in + fan_out)), as CUT has it with gain 0.02 (Glorot and Bengio 2010).
+    GlorotNormal {
+        /// What the standard deviation is multiplied by.
+        gain: f64,
     },
 }
 
@@ -42,13 +50,33 @@ impl Initializer {
                 let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
                 stream.uniform_vec(shape.len(), -limit, limit)
             }
-            Init::Normal { std } => stream.normal_vec(shape.len()).into_iter().map(|v| v * std as f32).collect(),
+            Init::Normal { std, .. } => scaled(&mut stream, shape.len(), std),
+            Init::GlorotNormal { gain } => {
+                scaled(&mut stream, shape.len(), gain * (2.0 / (fan_in + fan_out) as f64).sqrt())
+            }
         };
         Tensor::new(&self.device, shape, &values)
+    }
+
+    /// The `n` gammas of a batch normalisation: 1, or drawn around it.
+    pub fn gamma(&mut self, n: usize) -> Tensor {
+        let Init::Normal { gamma_std, .. } = self.init else { return self.constant(n, 1.0) };
+        if gamma_std == 0.0 {
+            return self.constant(n, 1.0);
+        }
+        let mut stream = Stream::new(self.seed, Domain::Init, self.next);
+        self.next += 1;
+        let values: Vec<f32> = scaled(&mut stream, n, gamma_std).into_iter().map(|v| 1.0 + v).collect();
+        Tensor::new(&self.device, [n], &values)
     }
 
     /// A vector of `n` equal values: biases (0), gammas (1).
     pub fn constant(&self, n: usize, value: f64) -> Tensor {
         Tensor::full(&self.device, [n], value)
     }
+}
+
+/// N(0, std²)
+fn scaled(stream: &mut Stream, n: usize, std: f64) -> Vec<f32> {
+    stream.normal_vec(n).into_iter().map(|v| v * std as f32).collect()
 }

@@ -2,15 +2,19 @@
 
 pub mod activation;
 pub mod conv;
+pub mod dropout;
 pub mod init;
 pub mod linear;
 pub mod norm;
+pub mod resample;
 
-pub use activation::{Flatten, LeakyRelu, Reshape, Sigmoid, Tanh};
+pub use activation::{Flatten, LeakyRelu, Relu, Reshape, Sigmoid, Tanh};
 pub use conv::{Conv2dLayer, ConvPadding, ConvTranspose2dLayer};
+pub use dropout::{Draws, Dropout};
 pub use init::Init;
 pub use linear::Linear;
-pub use norm::{BatchNorm, Convention};
+pub use norm::{BatchNorm, Convention, InstanceNorm};
+pub use resample::{Blur, ReflectPad, Upsample, Upsampling};
 
 use crate::tensor::Tensor;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -76,6 +80,41 @@ pub trait Module: Send + Sync {
     fn buffers(&self) -> Vec<(String, Parameter)> {
         Vec::new()
     }
+
+    /// The values of all parameters, in order.
+    fn parameter_tensors(&self) -> Vec<Tensor> {
+        self.parameters().iter().map(|(_, p)| p.get()).collect()
+    }
+
+    /// The number of trainable values.
+    fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|(_, p)| p.get().len()).sum()
+    }
+}
+
+/// Puts `name.` before each name.
+pub fn prefixed(name: &str, entries: Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
+    entries.into_iter().map(|(entry, p)| (format!("{name}.{entry}"), p)).collect()
+}
+
+/// x + f(x): a block with an identity skip (He et al. 2016).
+pub struct Residual(
+    /// f
+    pub Sequential,
+);
+
+impl Module for Residual {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        x + self.0.forward(x, mode)
+    }
+
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        self.0.parameters()
+    }
+
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        self.0.buffers()
+    }
 }
 
 /// Named layers, one after the other.
@@ -95,21 +134,20 @@ impl Sequential {
         self.layers.push((name.into(), Box::new(layer)));
     }
 
-    /// The values of all parameters, in order.
-    pub fn parameter_tensors(&self) -> Vec<Tensor> {
-        self.parameters().iter().map(|(_, p)| p.get()).collect()
-    }
-
-    /// The number of trainable values.
-    pub fn parameter_count(&self) -> usize {
-        self.parameters().iter().map(|(_, p)| p.get().len()).sum()
+    /// The output, and what the layers of these names give on the way, in the layers' order.
+    pub fn forward_with(&self, x: &Tensor, mode: Mode, names: &[&str]) -> (Tensor, Vec<Tensor>) {
+        let (mut y, mut between) = (x.clone(), Vec::new());
+        for (name, layer) in &self.layers {
+            y = layer.forward(&y, mode);
+            if names.contains(&name.as_str()) {
+                between.push(y.clone());
+            }
+        }
+        (y, between)
     }
 
     fn named(&self, of: impl Fn(&dyn Module) -> Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
-        let layers = self.layers.iter();
-        layers
-            .flat_map(|(name, layer)| of(&**layer).into_iter().map(move |(n, p)| (format!("{name}.{n}"), p)))
-            .collect()
+        self.layers.iter().flat_map(|(name, layer)| prefixed(name, of(&**layer))).collect()
     }
 }
 

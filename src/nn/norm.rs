@@ -1,4 +1,4 @@
-//! Batch normalisation with running statistics, in Keras's and PyTorch's conventions.
+//! Batch normalisation with running statistics, in Keras's and PyTorch's conventions, and instance normalisation.
 
 use super::init::Initializer;
 use super::{Mode, Module, Parameter};
@@ -28,11 +28,12 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// gamma 1, beta 0, running mean 0, running variance 1.
-    pub fn new(init: &Initializer, channels: usize, momentum: f64, eps: f64, convention: Convention) -> BatchNorm {
+    /// gamma 1 (or as the initialiser draws it), beta 0, running mean 0, running variance 1.
+    pub fn new(init: &mut Initializer, channels: usize, momentum: f64, eps: f64, convention: Convention) -> BatchNorm {
+        let gamma = Parameter::new(init.gamma(channels));
         let constant = |value| Parameter::new(init.constant(channels, value));
         BatchNorm {
-            gamma: constant(1.0),
+            gamma,
             beta: constant(0.0),
             running_mean: constant(0.0),
             running_var: constant(1.0),
@@ -79,5 +80,18 @@ impl Module for BatchNorm {
 
     fn buffers(&self) -> Vec<(String, Parameter)> {
         vec![("running_mean".into(), self.running_mean.clone()), ("running_var".into(), self.running_var.clone())]
+    }
+}
+
+/// Instance normalisation of [N, C, …] without parameters: each plane minus its mean, over its standard deviation
+/// (Ulyanov et al. 2016). It keeps no running statistics: every mode gives the same.
+pub struct InstanceNorm {
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl Module for InstanceNorm {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.instance_norm(None, None, self.eps)
     }
 }

@@ -13,6 +13,8 @@ pub enum AdamConvention {
     /// p −= lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m / (√v + ε), with βᵗ from β rounded to f32, as Keras on TensorFlow has it even in
     /// f64: with β₂ = 0.999 that makes the first steps 6e-6 shorter.
     Keras,
+    /// As Keras, with βᵗ in full precision.
+    KerasExact,
     /// p −= lr·m̂ / (√v̂ + ε)
     Torch,
 }
@@ -70,6 +72,7 @@ impl Adam {
                 let rounded = |beta: f64| correction(f64::from(beta as f32));
                 (lr * rounded(beta2).sqrt() / rounded(beta1), 1.0)
             }
+            AdamConvention::KerasExact => (lr * correction(beta2).sqrt() / correction(beta1), 1.0),
             AdamConvention::Torch => (lr / correction(beta1), 1.0 / correction(beta2).sqrt()),
         };
         let Some((_, one)) = self.parameters.first() else { return Ok(()) };

@@ -1,11 +1,11 @@
-//! The minimax game: two networks, two optimisers, one step.
+//! The adversarial game: two networks, two optimisers, one step.
 
-use super::loss::{self, Score, ScoreKind};
-use super::recipe::{ObjectiveKind, Recipe};
-use crate::autograd::grad_all;
+use super::gradients;
+use super::loss::{self, Game, Score, ScoreKind};
+use super::recipe::{Objective, Recipe};
 use crate::error::Result;
 use crate::nn::init::Initializer;
-use crate::nn::{Mode, Module, Parameter, Sequential};
+use crate::nn::{Mode, Module, Parameter, Sequential, prefixed};
 use crate::optim::Adam;
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor, no_grad};
@@ -20,14 +20,26 @@ pub struct Gan {
     pub generator_optimizer: Adam,
     /// The discriminator's optimiser.
     pub discriminator_optimizer: Adam,
-    score: Score,
+    /// What the discriminator's scores are.
+    pub score: Score,
     recipe: Recipe,
     device: Device,
 }
 
+/// What is drawn for a step.
+pub struct Noise {
+    /// Latent vectors [N, latent], one tensor for each of the discriminator's updates.
+    pub z: Vec<Tensor>,
+    /// Latent vectors [N, latent] of the generator's update, where it takes fresh ones.
+    pub z_generator: Tensor,
+    /// Places in [0, 1) between real and fake images `[N]`, one tensor for each of the discriminator's updates; empty
+    /// without a gradient penalty.
+    pub alpha: Vec<Tensor>,
+}
+
 /// What one step gives to look at; each a tensor of one element, still on the device.
 pub struct StepOutcome {
-    /// The discriminator's loss.
+    /// The discriminator's loss, of its last update.
     pub d_loss: Tensor,
     /// The generator's loss.
     pub g_loss: Tensor,
@@ -35,6 +47,30 @@ pub struct StepOutcome {
     pub d_real: Tensor,
     /// Mean D(G(z)) in the discriminator's step.
     pub d_fake: Tensor,
+}
+
+/// What the discriminator's half of a step computes. The graph is gone by then, so optimisers update in place.
+pub struct DiscriminatorStep {
+    /// The loss, penalties included.
+    pub loss: Tensor,
+    /// The sum of the penalties, if there are any.
+    pub penalty: Option<Tensor>,
+    /// The loss's gradient by each of the discriminator's parameters, in order.
+    pub gradients: Vec<Tensor>,
+    /// The scores of the real images.
+    pub real: Tensor,
+    /// The scores of the fake ones.
+    pub fake: Tensor,
+}
+
+/// What the generator's half of a step computes.
+pub struct GeneratorStep {
+    /// The loss.
+    pub loss: Tensor,
+    /// Its gradient by each of the generator's parameters, in order.
+    pub gradients: Vec<Tensor>,
+    /// The scores of the fake images.
+    pub fake: Tensor,
 }
 
 impl Gan {
@@ -64,55 +100,152 @@ impl Gan {
         })
     }
 
-    /// Latent vectors for a step: N(0, 1), [batch, latent]. `part` 0 is for the discriminator, 1 for the generator.
-    pub fn latent(&self, step: u64, part: u64) -> Tensor {
-        let [n, latent] = [self.recipe.train.batch, self.recipe.generator.latent];
-        let z = Stream::new(self.recipe.train.seed, Domain::Latent, 2 * step + part).normal_vec(n * latent);
-        Tensor::new(&self.device, [n, latent], &z)
+    fn objective(&self) -> &Objective {
+        &self.recipe.objective
     }
 
-    /// One step of the game on a batch of real images: first the discriminator, then the generator.
+    /// What step number `step` draws: a function of (seed, step). Latent vectors are N(0, 1).
+    pub fn noise(&self, step: u64) -> Noise {
+        let Recipe { train, objective, generator, .. } = &self.recipe;
+        let (n, latent, updates) = (train.batch, generator.latent, objective.d_steps as u64);
+        let z = |part: u64| {
+            let z = Stream::new(train.seed, Domain::Latent, (updates + 1) * step + part).normal_vec(n * latent);
+            Tensor::new(&self.device, [n, latent], &z)
+        };
+        let alpha = |part: u64| {
+            let stream = Stream::new(train.seed, Domain::Penalty, updates * step + part);
+            Tensor::uniform(&self.device, [n], &stream)
+        };
+        let penalised = objective.gp_lambda > 0.0;
+        Noise {
+            z: (0..updates).map(z).collect(),
+            z_generator: z(updates),
+            alpha: (0..updates).filter(|_| penalised).map(alpha).collect(),
+        }
+    }
+
+    /// One step of the game: the discriminator's updates, then the generator's (or both at once). `real` holds a batch of
+    /// images for each of the discriminator's updates, one after the other.
     ///
     /// # Errors
     /// What went wrong on the device.
-    pub fn step(&mut self, real: &Tensor, z: &Tensor, z_generator: &Tensor) -> Result<StepOutcome> {
-        let reuse = self.recipe.objective.reuse_fake;
-        let make_fake = || self.generator.forward(z, Mode::Train); // [N, C, H, W]
-        let fake = if reuse { make_fake() } else { no_grad(make_fake) };
-
-        let d_step = self.discriminator_step(real, &fake.detach());
-        self.discriminator_optimizer.step(&d_step.gradients)?;
-
-        let fake = if reuse { fake } else { self.generator.forward(z_generator, Mode::Train) };
-        let g_step = self.generator_step(fake);
-        self.generator_optimizer.step(&g_step.gradients)?;
-
-        Ok(StepOutcome { d_loss: d_step.loss, g_loss: g_step.loss, d_real: d_step.d_real, d_fake: d_step.d_fake })
+    pub fn step(&mut self, real: &Tensor, noise: &Noise) -> Result<StepOutcome> {
+        let (mut d_steps, g_step) = self.step_in_full(real, noise)?;
+        let d_step = d_steps.pop().expect("the discriminator is updated at least once");
+        no_grad(|| {
+            Ok(StepOutcome {
+                d_real: self.score.mean_probability(&d_step.real),
+                d_fake: self.score.mean_probability(&d_step.fake),
+                d_loss: d_step.loss,
+                g_loss: g_step.loss,
+            })
+        })
     }
 
-    /// The discriminator's loss and gradients; the generator is not part of the graph.
-    pub fn discriminator_step(&self, real: &Tensor, fake: &Tensor) -> DiscriminatorStep {
+    /// [`Gan::step`], with all that its updates computed: the discriminator's in order, and the generator's.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn step_in_full(&mut self, real: &Tensor, noise: &Noise) -> Result<(Vec<DiscriminatorStep>, GeneratorStep)> {
+        let updates = noise.z.len();
+        let n = real.dim(0) / updates;
+        let batch = |part: usize| if updates == 1 { real.clone() } else { real.narrow(0, part * n, n) };
+        let mut d_steps = Vec::with_capacity(updates);
+        for part in 0..updates - 1 {
+            let fake = no_grad(|| self.generator.forward(&noise.z[part], Mode::Train)); // [N, C, H, W]
+            let d_step = self.discriminator_step(&batch(part), &fake, noise.alpha.get(part));
+            self.discriminator_optimizer.step(&d_step.gradients)?;
+            d_steps.push(d_step);
+        }
+        let last = updates - 1;
+        let (real, z, alpha) = (batch(last), &noise.z[last], noise.alpha.get(last));
+        let g_step = if self.objective().simultaneous {
+            let (d_step, g_step) = self.simultaneous_step(&real, z, alpha);
+            self.discriminator_optimizer.step(&d_step.gradients)?;
+            d_steps.push(d_step);
+            g_step
+        } else {
+            let reuse = self.objective().reuse_fake;
+            let make_fake = || self.generator.forward(z, Mode::Train);
+            let fake = if reuse { make_fake() } else { no_grad(make_fake) }; // [N, C, H, W]
+            let d_step = self.discriminator_step(&real, &fake.detach(), alpha);
+            self.discriminator_optimizer.step(&d_step.gradients)?;
+            d_steps.push(d_step);
+            let fake = if reuse { fake } else { self.generator.forward(&noise.z_generator, Mode::Train) };
+            self.generator_step(fake, &real)
+        };
+        self.generator_optimizer.step(&g_step.gradients)?;
+        Ok((d_steps, g_step))
+    }
+
+    /// The discriminator's loss and gradients; the generator is not part of the graph. `alpha` is needed for a gradient
+    /// penalty.
+    pub fn discriminator_step(&self, real: &Tensor, fake: &Tensor, alpha: Option<&Tensor>) -> DiscriminatorStep {
         let real_score = self.discriminator.forward(real, Mode::Train); // [N, 1]
         let fake_score = self.discriminator.forward(fake, Mode::Train); // [N, 1]
-        let d_loss = loss::discriminator(&self.score, &real_score, &fake_score);
-        let gradients = gradients(&d_loss, &self.discriminator);
-        no_grad(|| DiscriminatorStep {
+        self.discriminator_loss([real, fake], [real_score, fake_score], alpha)
+    }
+
+    fn discriminator_loss(
+        &self,
+        [real, fake]: [&Tensor; 2],
+        [real_score, fake_score]: [Tensor; 2],
+        alpha: Option<&Tensor>,
+    ) -> DiscriminatorStep {
+        let &Objective { kind, gp_lambda, r1_gamma, r2_gamma, .. } = self.objective();
+        let game = self.score.discriminator(kind, &real_score, &fake_score);
+        let penalties = [
+            alpha.filter(|_| gp_lambda > 0.0).map(|alpha| {
+                let x = no_grad(|| loss::between(real, fake, alpha));
+                // The penalty's own pass is no batch of data: running statistics stay.
+                let score = self.discriminator.forward(&x, Mode::BatchStatistics);
+                loss::gradient_penalty(&loss::slope_norms(&loss::slope(&score, &x), 0.0), gp_lambda, 1.0)
+            }),
+            (r1_gamma > 0.0).then(|| loss::squared_slope_penalty(&loss::slope(&real_score, real), r1_gamma)),
+            (r2_gamma > 0.0).then(|| loss::squared_slope_penalty(&loss::slope(&fake_score, fake), r2_gamma)),
+        ];
+        let penalty = penalties.into_iter().flatten().reduce(|a, b| a + b);
+        let d_loss = penalty.as_ref().map_or(game.clone(), |penalty| game + penalty);
+        DiscriminatorStep {
+            gradients: gradients(&d_loss, &self.discriminator),
             loss: d_loss.detach(),
-            gradients,
-            d_real: self.score.mean_probability(&real_score),
-            d_fake: self.score.mean_probability(&fake_score),
-        })
+            penalty: penalty.map(|penalty| penalty.detach()),
+            real: real_score.detach(),
+            fake: fake_score.detach(),
+        }
     }
 
     /// The generator's loss and gradients, through the discriminator, whose own gradients are not computed. Which
     /// statistics the discriminator normalises with here is the recipe's `generator_step_mode`.
-    pub fn generator_step(&self, fake: Tensor) -> GeneratorStep {
-        let score = self.discriminator.forward(&fake, self.recipe.objective.generator_step_mode.into()); // [N, 1]
-        let g_loss = match self.recipe.objective.kind {
-            ObjectiveKind::Minimax => loss::minimax_generator(&self.score, &score),
-            ObjectiveKind::NonSaturating => loss::non_saturating_generator(&self.score, &score),
-        };
-        GeneratorStep { gradients: gradients(&g_loss, &self.generator), loss: g_loss.detach() }
+    pub fn generator_step(&self, fake: Tensor, real: &Tensor) -> GeneratorStep {
+        let Objective { kind, generator_step_mode, .. } = self.objective();
+        let mode = (*generator_step_mode).into();
+        let score = self.discriminator.forward(&fake, mode); // [N, 1]
+        let real = (*kind == Game::Relativistic).then(|| no_grad(|| self.discriminator.forward(real, mode)));
+        self.generator_loss(score, real.as_ref())
+    }
+
+    fn generator_loss(&self, fake: Tensor, real: Option<&Tensor>) -> GeneratorStep {
+        let g_loss = self.score.generator(self.objective().kind, &fake, real);
+        GeneratorStep {
+            gradients: gradients(&g_loss, &self.generator),
+            loss: g_loss.detach(),
+            fake: fake.detach(),
+        }
+    }
+
+    /// Both halves from one pass and the same weights: what a tape over both networks gives.
+    pub fn simultaneous_step(
+        &self,
+        real: &Tensor,
+        z: &Tensor,
+        alpha: Option<&Tensor>,
+    ) -> (DiscriminatorStep, GeneratorStep) {
+        let fake = self.generator.forward(z, Mode::Train);
+        let scores = [real, &fake].map(|x| self.discriminator.forward(x, Mode::Train));
+        let [real_score, fake_score] = scores.clone();
+        let real_score = real_score.detach();
+        (self.discriminator_loss([real, &fake], scores, alpha), self.generator_loss(fake_score, Some(&real_score)))
     }
 
     /// Images [N, C, H, W] for latent vectors [N, latent]; nothing is recorded.
@@ -122,9 +255,6 @@ impl Gan {
 
     /// Everything a checkpoint holds, by name: weights, running statistics, moments.
     pub fn state(&self) -> Vec<(String, Parameter)> {
-        let prefixed = |prefix: &str, entries: Vec<(String, Parameter)>| -> Vec<(String, Parameter)> {
-            entries.into_iter().map(|(name, p)| (format!("{prefix}.{name}"), p)).collect()
-        };
         [
             prefixed("generator", self.generator.parameters()),
             prefixed("generator", self.generator.buffers()),
@@ -135,29 +265,4 @@ impl Gan {
         ]
         .concat()
     }
-}
-
-/// What the discriminator's half of a step computes. The graph is gone by then, so optimisers update in place.
-pub struct DiscriminatorStep {
-    /// The loss.
-    pub loss: Tensor,
-    /// Its gradient by each of the discriminator's parameters, in order.
-    pub gradients: Vec<Tensor>,
-    /// Mean D(x).
-    pub d_real: Tensor,
-    /// Mean D(G(z)).
-    pub d_fake: Tensor,
-}
-
-/// What the generator's half of a step computes.
-pub struct GeneratorStep {
-    /// The loss.
-    pub loss: Tensor,
-    /// Its gradient by each of the generator's parameters, in order.
-    pub gradients: Vec<Tensor>,
-}
-
-fn gradients(loss: &Tensor, network: &Sequential) -> Vec<Tensor> {
-    let parameters = network.parameter_tensors();
-    grad_all(loss, &parameters.iter().collect::<Vec<_>>())
 }

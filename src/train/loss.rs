@@ -1,8 +1,33 @@
-//! The objectives of adversarial training, one function an equation.
+//! The objectives of adversarial training, one function an equation; those on logits alone are in [`crate::ops::losses`].
 
+use crate::autograd::differentiable_grad;
+use crate::ops::losses::{
+    hinge_d, hinge_g, least_squares_d, least_squares_g, minimax_d, minimax_g, non_saturating_g, relativistic_d,
+    relativistic_g, wasserstein_d, wasserstein_g,
+};
 use crate::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-/// What a discriminator's output [N, 1] is, and with it how its binary cross-entropy is taken.
+/// The game that is played: the pair of losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Game {
+    /// −E[ln D(x)] − E[ln(1 − D(G(z)))] against E[ln(1 − D(G(z)))], the formula as written (Goodfellow et al. 2014, eq. 1).
+    /// The generator's loss saturates: where D is sure that a sample is fake, the gradient vanishes.
+    Minimax,
+    /// The same for D; the generator minimises −E[ln D(G(z))] (Goodfellow et al. 2014, section 3).
+    NonSaturating,
+    /// Margins of 1 around 0 (Lim and Ye 2017).
+    Hinge,
+    /// The difference of means (Arjovsky et al. 2017); needs a penalty that keeps the critic's slope near 1.
+    Wasserstein,
+    /// Squares of distances to 1 and 0 (Mao et al. 2017).
+    LeastSquares,
+    /// Each real sample against a fake one (Jolicoeur-Martineau 2018; R3GAN).
+    Relativistic,
+}
+
+/// What a discriminator's output is, and with it how its losses are taken.
 pub struct Score {
     kind: ScoreKind,
     one: Tensor,
@@ -27,14 +52,6 @@ impl Score {
         Score { kind, one: Tensor::full(device, [1, 1], 1.0), zero: Tensor::zeros(device, [1, 1]) }
     }
 
-    /// The mean of −t·ln p − (1−t)·ln(1−p) over the batch.
-    fn bce(&self, score: &Tensor, target: &Tensor) -> Tensor {
-        match self.kind {
-            ScoreKind::Probability { clip } => score.bce_clipped(target, clip).mean(),
-            ScoreKind::Logit => score.bce_with_logits(target).mean(),
-        }
-    }
-
     /// The mean probability of being real.
     pub fn mean_probability(&self, score: &Tensor) -> Tensor {
         match self.kind {
@@ -42,20 +59,72 @@ impl Score {
             ScoreKind::Logit => score.sigmoid().mean(),
         }
     }
+
+    /// What the discriminator minimises, for its scores of real and fake images. Only the two games on probabilities are
+    /// defined for them (a recipe is checked for that).
+    pub fn discriminator(&self, game: Game, real: &Tensor, fake: &Tensor) -> Tensor {
+        match (game, self.kind) {
+            (Game::Minimax | Game::NonSaturating, ScoreKind::Probability { clip }) => {
+                real.bce_clipped(&self.one, clip).mean() + fake.bce_clipped(&self.zero, clip).mean()
+            }
+            (Game::Minimax | Game::NonSaturating, ScoreKind::Logit) => minimax_d(real, fake),
+            (Game::Hinge, _) => hinge_d(real, fake),
+            (Game::Wasserstein, _) => wasserstein_d(real, fake),
+            (Game::LeastSquares, _) => least_squares_d(real, fake),
+            (Game::Relativistic, _) => relativistic_d(real, fake),
+        }
+    }
+
+    /// What the generator minimises, for the scores of its images (and, in the relativistic game, of real ones).
+    #[track_caller]
+    pub fn generator(&self, game: Game, fake: &Tensor, real: Option<&Tensor>) -> Tensor {
+        match (game, self.kind) {
+            (Game::Minimax, ScoreKind::Probability { clip }) => -fake.bce_clipped(&self.zero, clip).mean(),
+            (Game::NonSaturating, ScoreKind::Probability { clip }) => fake.bce_clipped(&self.one, clip).mean(),
+            (Game::Minimax, ScoreKind::Logit) => minimax_g(fake),
+            (Game::NonSaturating, ScoreKind::Logit) => non_saturating_g(fake),
+            (Game::Hinge, _) => hinge_g(fake),
+            (Game::Wasserstein, _) => wasserstein_g(fake),
+            (Game::LeastSquares, _) => least_squares_g(fake),
+            (Game::Relativistic, _) => {
+                relativistic_g(real.expect("the relativistic game compares with real images"), fake)
+            }
+        }
+    }
 }
 
-/// −E[ln D(x)] − E[ln(1 − D(G(z)))]: what the discriminator minimises (Goodfellow et al. 2014, eq. 1).
-pub fn discriminator(score: &Score, real: &Tensor, fake: &Tensor) -> Tensor {
-    score.bce(real, &score.one) + score.bce(fake, &score.zero)
+/// alpha·real + (1 − alpha)·fake with one alpha `[N]` a sample: points on the lines between pairs (Gulrajani et al. 2017,
+/// algorithm 1, line 6).
+pub fn between(real: &Tensor, fake: &Tensor, alpha: &Tensor) -> Tensor {
+    let mut shape = vec![1; real.rank()];
+    shape[0] = real.dim(0);
+    let alpha = alpha.reshape(shape);
+    real * &alpha + fake * alpha.affine(-1.0, 1.0)
 }
 
-/// E[ln(1 − D(G(z)))]: what the generator minimises in the minimax game as written (eq. 1). It saturates: where D is
-/// sure that a sample is fake, the gradient vanishes.
-pub fn minimax_generator(score: &Score, fake: &Tensor) -> Tensor {
-    -score.bce(fake, &score.zero)
+/// ∂D/∂x at each image of x for its scores: the sum of all scores has each sample's own gradient, where no layer mixes
+/// samples. Differentiable.
+pub fn slope(score: &Tensor, x: &Tensor) -> Tensor {
+    let [dx] = differentiable_grad(&score.sum(), [x]);
+    dx
 }
 
-/// −E[ln D(G(z))]: the generator's non-saturating loss (Goodfellow et al. 2014, section 3).
-pub fn non_saturating_generator(score: &Score, fake: &Tensor) -> Tensor {
-    score.bce(fake, &score.one)
+/// Σ dx² over each sample: `[N]`.
+fn squared_norms(dx: &Tensor) -> Tensor {
+    dx.square().sum_axes(&(1..dx.rank()).collect::<Vec<_>>())
+}
+
+/// ‖dx‖₂ = √(Σ dx² + eps) of each sample, over all its elements: `[N]`. With eps 0 the derivative at a zero slope is 0.
+pub fn slope_norms(dx: &Tensor, eps: f64) -> Tensor {
+    if eps > 0.0 { (squared_norms(dx) + eps).sqrt() } else { squared_norms(dx).sqrt_flat_at_zero() }
+}
+
+/// lambda·E[(‖∂D/∂x̂‖₂ − target)²] for the slopes' norms (Gulrajani et al. 2017, eq. 3, with target 1).
+pub fn gradient_penalty(norms: &Tensor, lambda: f64, target: f64) -> Tensor {
+    (norms - target).square().mean() * lambda
+}
+
+/// gamma/2·E[‖∂D/∂x‖²] (Mescheder et al. 2018, eq. 9): R1 for the slopes at real images, R2 at fake ones.
+pub fn squared_slope_penalty(dx: &Tensor, gamma: f64) -> Tensor {
+    squared_norms(dx).mean() * (gamma / 2.0)
 }

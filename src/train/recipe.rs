@@ -1,5 +1,6 @@
 //! The recipe: a TOML file that says all of a training run, checked whole before any tensor exists.
 
+use super::loss::Game;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::models::{LayerSpec, ShapeError, build, output_shape};
@@ -11,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The recipes inside the program, by name.
-const BUILT_IN: &[(&str, &str)] = &[("seed", include_str!("../../recipes/seed.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("seed", include_str!("../../recipes/seed.toml")),
+    ("dcgan", include_str!("../../recipes/dcgan.toml")),
+];
 
 /// A training run, in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,11 +83,26 @@ fn three() -> usize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Objective {
-    /// Which loss the generator has.
-    pub kind: ObjectiveKind,
+    /// The pair of losses.
+    pub kind: Game,
+    /// The discriminator's updates before each of the generator's; each takes its own batch.
+    #[serde(default = "one")]
+    pub d_steps: usize,
+    /// Both networks' gradients come from one pass, before either is updated.
+    #[serde(default)]
+    pub simultaneous: bool,
     /// The generator's step takes the discriminator step's fakes instead of fresh ones.
     #[serde(default)]
     pub reuse_fake: bool,
+    /// Weight of the gradient penalty on lines between real and fake images (WGAN-GP: 10); 0 is none.
+    #[serde(default)]
+    pub gp_lambda: f64,
+    /// Weight of the squared slope at real images (R1); 0 is none.
+    #[serde(default)]
+    pub r1_gamma: f64,
+    /// Weight of the squared slope at fake images (R2); 0 is none.
+    #[serde(default)]
+    pub r2_gamma: f64,
     /// Probabilities are kept this far from 0 and 1 in the loss.
     #[serde(default = "keras_clip")]
     pub bce_clip: f64,
@@ -92,18 +111,12 @@ pub struct Objective {
     pub generator_step_mode: StepMode,
 }
 
-fn keras_clip() -> f64 {
-    1e-7
+fn one() -> usize {
+    1
 }
 
-/// The generator's loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectiveKind {
-    /// E[ln(1 − D(G(z)))], the formula as written.
-    Minimax,
-    /// −E[ln D(G(z))].
-    NonSaturating,
+fn keras_clip() -> f64 {
+    1e-7
 }
 
 /// [`Mode`] as recipes write it.
@@ -227,8 +240,13 @@ impl Recipe {
                 format!("{:?} must be letters, digits, '-', '_' and '.', and not begin with a '.'", self.name);
             return Err(("name".into(), message));
         }
-        if let Init::Normal { std } = self.init {
-            within("init.normal.std", std, 0.0, 1e3)?;
+        match self.init {
+            Init::GlorotUniform => (),
+            Init::Normal { std, gamma_std } => {
+                within("init.normal.std", std, 0.0, 1e3)?;
+                within("init.normal.gamma_std", gamma_std, 0.0, 1e3)?;
+            }
+            Init::GlorotNormal { gain } => within("init.glorot_normal.gain", gain, 0.0, 1e3)?,
         }
         positive("train.steps", self.train.steps)?;
         positive("train.batch", self.train.batch as u64)?;
@@ -259,6 +277,24 @@ impl Recipe {
         }
         // Below 6e-8, 1 - clip is 1 in f32, and the logarithm of 0 follows.
         within("objective.bce_clip", self.objective.bce_clip, 6e-8, 0.49)?;
+        for (key, weight) in [
+            ("objective.gp_lambda", self.objective.gp_lambda),
+            ("objective.r1_gamma", self.objective.r1_gamma),
+            ("objective.r2_gamma", self.objective.r2_gamma),
+        ] {
+            within(key, weight, 0.0, 1e6)?;
+        }
+        if !(1..=100).contains(&self.objective.d_steps) {
+            return Err(("objective.d_steps".into(), format!("{} is not between 1 and 100", self.objective.d_steps)));
+        }
+        let on_probabilities = matches!(self.objective.kind, Game::Minimax | Game::NonSaturating);
+        if self.discriminator_gives_probability() && !on_probabilities {
+            let message = format!(
+                "{} takes any number, not a probability: end discriminator.layers without \"sigmoid\"",
+                inline(&self.objective.kind)
+            );
+            return Err(("objective.kind".into(), message));
+        }
         within("optimizer.lr", self.optimizer.lr, 0.0, 1e3)?;
         for (i, beta) in self.optimizer.betas.into_iter().enumerate() {
             if !(0.0..1.0).contains(&beta) {
@@ -322,6 +358,11 @@ impl Recipe {
             free >> 20
         );
         Err(Error::Recipe { file: self.name.clone(), key: "train.batch".into(), message })
+    }
+
+    /// Real images that a step takes.
+    pub fn images_per_step(&self) -> usize {
+        self.train.batch * self.objective.d_steps
     }
 
     /// [C, H, W] of the images.

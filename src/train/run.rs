@@ -7,7 +7,7 @@ use super::recipe::Recipe;
 use super::record::{Record, Row};
 use crate::data::{self, Loader, LoaderOptions, Source};
 use crate::error::{Error, Result};
-use crate::nn::Mode;
+use crate::nn::{Mode, Module};
 use crate::report::{PlotRow, image_grid, loss_plot, save_png, write_atomic};
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor};
@@ -84,15 +84,16 @@ pub fn train(
         note: run.note.take(),
     });
     let options = LoaderOptions { flip: recipe.train.flip, ..LoaderOptions::default() };
-    let mut loader = Loader::with_options(run.source.clone(), recipe.train.batch, recipe.train.seed, first, options);
+    let images = recipe.images_per_step();
+    let mut loader = Loader::with_options(run.source.clone(), images, recipe.train.seed, first, options);
     let [c, h, w] = recipe.image_shape();
 
     let mut last = None;
     while run.step < steps && !stop.load(Ordering::Relaxed) {
         let batch = loader.next()?;
-        let real = Tensor::new(device, [recipe.train.batch, c, h, w], &batch.images);
-        let (z, z_generator) = (run.gan.latent(run.step, 0), run.gan.latent(run.step, 1));
-        let outcome = run.gan.step(&real, &z, &z_generator)?;
+        let real = Tensor::new(device, [images, c, h, w], &batch.images);
+        let noise = run.gan.noise(run.step);
+        let outcome = run.gan.step(&real, &noise)?;
         run.step += 1;
 
         let due = |every: u64| run.step == steps || run.step.is_multiple_of(every);
@@ -163,7 +164,7 @@ impl<'a> Run<'a> {
         let mut run =
             Run { recipe, folder, gan, source, record: Record::open(&folder.metrics(), step)?, step, device, note };
         run.gan.generator_optimizer.set_steps(step);
-        run.gan.discriminator_optimizer.set_steps(step);
+        run.gan.discriminator_optimizer.set_steps(step * recipe.objective.d_steps as u64);
         Ok(run)
     }
 
@@ -171,7 +172,7 @@ impl<'a> Run<'a> {
     fn record(&mut self, outcome: &StepOutcome) -> Result<Row> {
         let row = Row {
             step: self.step,
-            images_seen: self.step * self.recipe.train.batch as u64,
+            images_seen: self.step * self.recipe.images_per_step() as u64,
             d_loss: outcome.d_loss.item()?,
             g_loss: outcome.g_loss.item()?,
             d_real: outcome.d_real.item()?,
@@ -199,7 +200,7 @@ impl<'a> Run<'a> {
         let header = Header {
             format: checkpoint::FORMAT,
             step: self.step,
-            images_seen: self.step * self.recipe.train.batch as u64,
+            images_seen: self.step * self.recipe.images_per_step() as u64,
             data: self.source.fingerprint(),
             device: self.device.name().into(),
             content: String::new(),

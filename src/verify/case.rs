@@ -76,6 +76,14 @@ impl Attrs {
         Err(Refusal::NotSupported(format!("{key} = {}: expected {wanted}", self.0.get(key).unwrap_or(&Value::Null))))
     }
 
+    /// The attributes inside an object; none where it is missing.
+    pub fn section(&self, key: &str) -> Result<Attrs, Refusal> {
+        match self.get(key) {
+            None => Ok(Attrs::default()),
+            Some(value) => value.as_object().map_or_else(|| self.wrong(key, "an object"), |map| Ok(Attrs(map.clone()))),
+        }
+    }
+
     /// A number; `default` where it is missing.
     pub fn number(&self, key: &str, default: f64) -> Result<f64, Refusal> {
         match self.get(key) {

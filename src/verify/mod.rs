@@ -7,6 +7,7 @@ mod activation;
 mod case;
 mod conv;
 mod dense;
+mod gan_step;
 mod loss;
 mod norm;
 mod optimizer;
@@ -14,6 +15,7 @@ mod penalty;
 mod resample;
 mod run;
 mod spectral;
+mod translate;
 
 pub use case::{Attrs, Case, Expected};
 pub use run::{Outcome, Refusal, Worst};
@@ -106,12 +108,14 @@ fn function(op: &str) -> Option<run::Function> {
         activation::function,
         conv::function,
         dense::function,
+        gan_step::function,
         loss::function,
         norm::function,
         optimizer::function,
         penalty::function,
         resample::function,
         spectral::function,
+        translate::function,
     ];
     groups.iter().find_map(|group| group(op))
 }

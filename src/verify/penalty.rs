@@ -1,9 +1,9 @@
 //! Gradient penalties through a small critic: losses that hold a gradient themselves.
 
 use super::run::{Function, Inputs, Outputs, Refusal};
-use crate::autograd::differentiable_grad;
 use crate::ops::Conv2d;
 use crate::tensor::Tensor;
+use crate::train::loss;
 
 pub fn function(op: &str) -> Option<Function> {
     Some(match op {
@@ -43,48 +43,32 @@ fn critic(i: &Inputs, x: &Tensor) -> Result<Tensor, Refusal> {
     Ok(act(&h)?.flatten().linear(i.tensor("w3")?, Some(i.tensor("b3")?))) // [N, 1]
 }
 
-/// alpha·real + (1 − alpha)·fake with one alpha a sample.
-fn blend(i: &Inputs) -> Result<Tensor, Refusal> {
-    let (real, fake, alpha) = (i.tensor("real")?, i.tensor("fake")?, i.tensor("alpha")?);
-    let mut shape = vec![1; real.rank()];
-    shape[0] = real.dim(0);
-    let alpha = alpha.reshape(shape);
-    Ok(real * &alpha + fake * alpha.affine(-1.0, 1.0))
-}
-
-/// Σ over all axes but the first.
-fn by_sample(x: &Tensor) -> Tensor {
-    x.sum_axes(&(1..x.rank()).collect::<Vec<_>>())
-}
-
-/// lam·mean (‖∂D/∂x̂‖ − target)² with ‖g‖ = √(Σg² + sqrt_eps) (Gulrajani et al. 2017, eq. 3).
+/// lam·mean (‖∂D/∂x̂‖ − target)² with ‖g‖ = √(Σg² + sqrt_eps).
 fn gradient_penalty(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&[&CRITIC[..], &["lam", "target", "sqrt_eps"]].concat())?;
-    let (lam, target) = (i.attrs.number("lam", 10.0)?, i.attrs.number("target", 1.0)?);
-    let x_hat = blend(i)?;
+    let x_hat = loss::between(i.tensor("real")?, i.tensor("fake")?, i.tensor("alpha")?);
     let d_hat = critic(i, &x_hat)?;
-    let [dx] = differentiable_grad(&d_hat.sum(), [&x_hat]);
-    let norm = (by_sample(&dx.square()) + i.attrs.number("sqrt_eps", 0.0)?).sqrt(); // [N]
-    let loss = (&norm - target).square().mean() * lam;
-    Ok(Outputs::one("d_hat", d_hat).and("grad_xhat", dx).and("norm", norm).and("loss", loss))
+    let dx = loss::slope(&d_hat, &x_hat);
+    let norms = loss::slope_norms(&dx, i.attrs.number("sqrt_eps", 0.0)?); // [N]
+    let penalty = loss::gradient_penalty(&norms, i.attrs.number("lam", 10.0)?, i.attrs.number("target", 1.0)?);
+    Ok(Outputs::one("d_hat", d_hat).and("grad_xhat", dx).and("norm", norms).and("loss", penalty))
 }
 
 /// The same for D(x) = w·x + b, where it is lam·(‖w‖ − 1)².
 fn gradient_penalty_linear(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["lam"])?;
-    let x_hat = blend(i)?;
+    let x_hat = loss::between(i.tensor("real")?, i.tensor("fake")?, i.tensor("alpha")?);
     let d_hat = x_hat.linear(i.tensor("w")?, i.maybe("b"));
-    let [dx] = differentiable_grad(&d_hat.sum(), [&x_hat]);
-    let norm = by_sample(&dx.square()).sqrt();
-    Ok(Outputs::one("loss", (norm - 1.0).square().mean() * i.attrs.number("lam", 10.0)?))
+    let norms = loss::slope_norms(&loss::slope(&d_hat, &x_hat), 0.0);
+    Ok(Outputs::one("loss", loss::gradient_penalty(&norms, i.attrs.number("lam", 10.0)?, 1.0)))
 }
 
-/// gamma/2·mean ‖∂D/∂x‖² at real images (Mescheder et al. 2018, eq. 9), with D(x) and the gradient.
+/// gamma/2·mean ‖∂D/∂x‖² at real images, with D(x) and the gradient.
 fn r1(i: &Inputs) -> Result<(Tensor, Tensor, Tensor), Refusal> {
     let real = i.tensor("real")?;
     let d = critic(i, real)?;
-    let [dx] = differentiable_grad(&d.sum(), [real]);
-    let penalty = by_sample(&dx.square()).mean() * (i.attrs.number("gamma", 10.0)? / 2.0);
+    let dx = loss::slope(&d, real);
+    let penalty = loss::squared_slope_penalty(&dx, i.attrs.number("gamma", 10.0)?);
     Ok((d, dx, penalty))
 }
 

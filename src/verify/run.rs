@@ -185,13 +185,17 @@ fn compute(
         }
     }
     // The inputs that L is differentiated by: those listed, and those that a gradient is expected for, but for gradients
-    // that the function has taken itself. Without a list of outputs, L is the output `loss`.
+    // that the function has taken itself. Without a list of outputs, those with a cotangent make L, or the output `loss`.
     let listed = case.differentiated.iter().cloned();
     let expected = case.expected.keys().filter_map(|role| role.strip_prefix("grad.").map(str::to_string));
     let names: BTreeSet<String> =
         listed.chain(expected).filter(|name| !outputs.values.contains_key(&format!("grad.{name}"))).collect();
-    let in_loss = if case.loss.is_empty() { vec!["loss".to_string()] } else { case.loss.clone() };
-    if !names.is_empty() && (!case.loss.is_empty() || outputs.values.contains_key("loss")) {
+    let in_loss = match (&case.loss[..], up.is_empty()) {
+        ([], true) => vec!["loss".to_string()],
+        ([], false) => up.keys().cloned().collect(),
+        (listed, _) => listed.to_vec(),
+    };
+    if !names.is_empty() && (!case.loss.is_empty() || !up.is_empty() || outputs.values.contains_key("loss")) {
         let targets: Vec<&Tensor> = names.iter().map(|name| inputs.tensor(name)).collect::<Result<_, _>>()?;
         let mut total: Option<Tensor> = None;
         for name in &in_loss {

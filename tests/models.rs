@@ -1,0 +1,131 @@
+//! The published networks: their parameter counts, shapes and layers.
+
+use toile::models::{Down, Norm, PatchSpec, ResnetSpec, UnetSpec, Up, build, dcgan, output_shape};
+use toile::nn::init::Initializer;
+use toile::nn::{Draws, Init, Mode, Module};
+use toile::rng::{Domain, Stream};
+use toile::train::Recipe;
+use toile::{Device, Tensor};
+
+fn init() -> Initializer {
+    Initializer::new(&Device::Cpu, Init::GlorotUniform, 0, 0)
+}
+
+fn resnet(ngf: usize, blocks: usize) -> ResnetSpec {
+    ResnetSpec { ngf, blocks, down: Down::Stride, up: Up::Transposed }
+}
+
+fn patch(ndf: usize, norm: Norm) -> PatchSpec {
+    PatchSpec { ndf, layers: 3, norm, down: Down::Stride }
+}
+
+fn images(n: usize, c: usize, h: usize, w: usize) -> Tensor {
+    let mut stream = Stream::new(5, Domain::Test, 0);
+    Tensor::new(&Device::Cpu, [n, c, h, w], &stream.uniform_vec(n * c * h * w, -1.0, 1.0))
+}
+
+#[test]
+fn parameter_counts_are_the_published_ones() {
+    assert_eq!(resnet(64, 9).build([3, 3], &mut init()).parameter_count(), 11_378_179);
+    assert_eq!(patch(64, Norm::Instance).build(3, &mut init()).parameter_count(), 2_764_737);
+    assert_eq!(patch(64, Norm::Batch).build(6, &mut init()).parameter_count(), 2_768_705);
+    let unet = UnetSpec { ngf: 64, downs: 8, dropout: 0.5 };
+    assert_eq!(unet.build([3, 3], &mut init(), &Draws::new(0)).parameter_count(), 54_413_955);
+    let generator = build(&dcgan::generator(dcgan::LATENT, &dcgan::WIDTHS, 3), &[dcgan::LATENT], &mut init()).unwrap();
+    assert_eq!(generator.parameter_count(), 3_576_704);
+    let discriminator = build(&dcgan::discriminator(&[64, 128, 256, 512]), &[3, 64, 64], &mut init()).unwrap();
+    assert_eq!(discriminator.parameter_count(), 2_765_568);
+}
+
+#[test]
+fn the_recipe_holds_dcgan() {
+    let recipe = Recipe::load("dcgan", &[]).unwrap();
+    assert_eq!(recipe.generator.layers, dcgan::generator(dcgan::LATENT, &dcgan::WIDTHS, 3));
+    assert_eq!(recipe.discriminator.layers, dcgan::discriminator(&[64, 128, 256, 512]));
+    assert_eq!(recipe.image_shape(), [3, 64, 64]);
+    let written = recipe.to_toml();
+    assert_eq!(Recipe::parse("written", &written, &[]).unwrap(), recipe, "{written}");
+}
+
+#[test]
+fn dcgan_starts_from_its_distributions() {
+    let recipe = Recipe::load("dcgan", &[]).unwrap();
+    let mut init = Initializer::new(&Device::Cpu, recipe.init, 1, 0);
+    let network = build(&recipe.discriminator.layers, &[3, 64, 64], &mut init).unwrap();
+    for (name, parameter) in network.parameters() {
+        let values = parameter.get().to_vec().unwrap();
+        let n = values.len() as f64;
+        let mean = values.iter().map(|&v| v as f64).sum::<f64>() / n;
+        let std = (values.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let (want_mean, want_std) = match name.rsplit('.').next() {
+            Some("weight") => (0.0, 0.02),
+            Some("gamma") => (1.0, 0.02),
+            _ => (0.0, 0.0),
+        };
+        // Six standard errors.
+        assert!((mean - want_mean).abs() <= 6.0 * 0.02 / n.sqrt(), "{name}: mean {mean}");
+        assert!((std - want_std).abs() <= 6.0 * 0.02 / (2.0 * n).sqrt(), "{name}: standard deviation {std}");
+    }
+}
+
+#[test]
+fn translators_keep_the_size_and_patches_shrink_as_said() {
+    let x = images(1, 3, 32, 48);
+    for (down, up) in [(Down::Stride, Up::Transposed), (Down::Stride, Up::Nearest), (Down::Blur, Up::Bilinear)] {
+        let network = ResnetSpec { down, up, ..resnet(2, 2) }.build([3, 1], &mut init());
+        let y = network.forward(&x, Mode::Inference);
+        assert_eq!(y.shape()[..], [1, 1, 32, 48], "{down:?} {up:?}");
+        assert!(y.to_vec().unwrap().iter().all(|v| v.abs() < 1.0));
+    }
+    for (down, layers, size) in [(Down::Stride, 3, [64, 50]), (Down::Stride, 1, [16, 9]), (Down::Blur, 3, [64, 51])] {
+        let spec = PatchSpec { down, layers, ..patch(2, Norm::Instance) };
+        let y = spec.build(3, &mut init()).forward(&images(1, 3, size[0], size[1]), Mode::Train);
+        assert_eq!(y.shape()[..2], [1, 1]);
+        assert_eq!(y.shape()[2..], spec.output_size(size).unwrap(), "{down:?} {layers} {size:?}");
+    }
+    assert_eq!(patch(2, Norm::Instance).output_size([64, 16]), None);
+    assert_eq!(patch(2, Norm::Instance).output_size([64, 24]), Some([6, 1]));
+}
+
+#[test]
+fn cut_compares_the_published_layers() {
+    let spec = ResnetSpec { down: Down::Blur, up: Up::Bilinear, ..resnet(2, 6) };
+    let names = spec.feature_layers();
+    assert_eq!(names, ["stem_pad", "down1", "down2", "block0", "block4"]);
+    let network = spec.build([3, 3], &mut init());
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (y, features) = network.forward_with(&images(1, 3, 16, 24), Mode::Train, &names);
+    let shapes: Vec<Vec<usize>> = features.iter().map(|f| f.shape().to_vec()).collect();
+    assert_eq!(shapes, [[1, 3, 22, 30], [1, 4, 16, 24], [1, 8, 8, 12], [1, 8, 4, 6], [1, 8, 4, 6]]);
+    assert_eq!(y.to_vec().unwrap(), network.forward(&images(1, 3, 16, 24), Mode::Train).to_vec().unwrap());
+}
+
+#[test]
+fn dropout_masks_have_addresses() {
+    let draws = Draws::new(3);
+    let spec = UnetSpec { ngf: 2, downs: 6, dropout: 0.5 };
+    let network = spec.build([3, 3], &mut init(), &draws);
+    let x = images(2, 3, 64, 64);
+    let at = |step: u64, mode: Mode| {
+        draws.begin(step);
+        network.forward(&x, mode).to_vec().unwrap()
+    };
+    let first = at(7, Mode::BatchStatistics);
+    assert_ne!(first, at(8, Mode::BatchStatistics));
+    assert_eq!(first, at(7, Mode::BatchStatistics));
+    assert_eq!(at(1, Mode::Inference), at(2, Mode::Inference));
+}
+
+#[test]
+fn layers_that_do_not_fit_are_named() {
+    let refused = |layer: &str, input: &[usize]| {
+        let layer: toml::Table = format!("layer = {layer}").parse().unwrap();
+        let layer = layer["layer"].clone().try_into().unwrap();
+        output_shape(&[layer], input).unwrap_err()
+    };
+    assert_eq!(refused("{ reflect_pad = { size = 4 } }", &[3, 4, 9]).key, "size");
+    assert_eq!(refused("{ instance_norm = { eps = 0 } }", &[3, 4, 4]).key, "eps");
+    assert!(refused("{ upsample = { kind = \"nearest\" } }", &[3]).message.contains("takes images"));
+    let wide = "{ conv_transpose2d = { filters = 2, kernel = 3, stride = 2, padding = 1, output_padding = 2 } }";
+    assert_eq!(refused(wide, &[3, 4, 4]).key, "output_padding");
+}
