@@ -61,6 +61,7 @@ fn f(a: f32, b: f32, c: f32) -> f32 {
         case 9u: { return select(0.0, 1.0, a > b); }
         case 10u: { return select(0.0, 1.0, a == b); }
         case 11u: { return select(select(0.0, 0.5, a == b), 1.0, a > b); }
+        case 12u: { return pow_f32(a, b); }
         default: { return a; }
     }
 }

@@ -17,17 +17,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> params: Params;
 
-// x^a as e^(a ln |x|): for negative x only integer exponents have a value. Relative error about |a ln x| ulp.
-fn pow_f32(x: f32, a: f32) -> f32 {
-    if a == 0.0 {
-        return 1.0;
-    }
-    let size = exp_f32(a * log_f32(abs(x)));
-    let whole = floor(a) == a;
-    let odd = whole && floor(a * 0.5) * 2.0 != a;
-    return select(select(select(not_a_number(), size, whole), -size, odd), size, x >= 0.0 || is_nan(x));
-}
-
 // x sigmoid(x)
 fn silu(x: f32) -> f32 {
     return x * sigmoid_f32(x);

@@ -128,3 +128,16 @@ fn softplus_f32(x: f32) -> f32 {
     let result = max(x, 0.0) + log1p_f32(exp_f32(-abs(x)));
     return select(result, x, is_nan(x));
 }
+
+// x^a as e^(a ln |x|): for negative finite x only integer exponents have a value. Relative error about |a ln x| ulp.
+fn pow_f32(x: f32, a: f32) -> f32 {
+    if a == 0.0 || x == 1.0 {
+        return 1.0;
+    }
+    // 0 times infinity has no value, but 1 to the power of infinity has.
+    let size = select(exp_f32(a * log_f32(abs(x))), 1.0, x == -1.0 && !is_nan(a));
+    let whole = floor(a) == a;
+    let odd = whole && floor(a * 0.5) * 2.0 != a;
+    let negative = select(select(not_a_number(), size, whole || x < -3.40282346e38), -size, odd);
+    return select(negative, size, x >= 0.0 || is_nan(x));
+}

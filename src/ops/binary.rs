@@ -37,6 +37,8 @@ pub enum Binary {
     Equal,
     /// 1 where a > b, ½ where a = b, else 0: the derivative of [`Binary::Max`] by a
     Share,
+    /// a^b; a negative a has a value for whole b only. Derivative 0 by b where a is 0, and by a where both are
+    Power,
 }
 
 use Binary::*;
@@ -95,6 +97,7 @@ impl Binary {
                     c(0.0)
                 }
             }),
+            Power => map(a, step_a, b, step_b, y, T::powf),
         }
     }
 
@@ -126,6 +129,7 @@ impl Binary {
             Gt => (9, 0.0),
             Equal => (10, 0.0),
             Share => (11, 0.0),
+            Power => (12, 0.0),
         }
     }
 }
@@ -162,6 +166,7 @@ impl Op for Binary {
             Gt => "gt",
             Equal => "equal",
             Share => "share",
+            Power => "power",
         }
     }
 
@@ -298,6 +303,18 @@ impl Op for Binary {
                 when(needs[1], b.shape(), &|| dy * &apply(Share, &[a, b])),
             ],
             Gt | Equal | Share => vec![None, None],
+            Power => {
+                let [zero, one] = [0.0, 1.0].map(|v| Tensor::scalar(a.device(), v));
+                let no_base = a.equal(&zero);
+                vec![
+                    when(needs[0], a.shape(), &|| {
+                        let base = (&no_base * &b.equal(&zero)).select(&one, a);
+                        dy * &(b * &base.power(&(b - 1.0)))
+                    }),
+                    // y·ln a, with ln 1 where a is 0.
+                    when(needs[1], b.shape(), &|| dy * &(y * &no_base.select(&one, a).log())),
+                ]
+            }
         }
     }
 }
@@ -400,6 +417,13 @@ impl Tensor {
     #[track_caller]
     pub fn minimum(&self, other: &Tensor) -> Tensor {
         apply(Min, &[self, other])
+    }
+
+    /// This to the power of `exponent`, elementwise; for a negative base only whole exponents give a number. The derivative
+    /// by the exponent is 0 where the base is 0.
+    #[track_caller]
+    pub fn power(&self, exponent: &Tensor) -> Tensor {
+        apply(Power, &[self, exponent])
     }
 
     /// 1 where this is greater than `other`, else 0; derivative 0 everywhere. `b.gt(&a)` is a < b.

@@ -227,11 +227,7 @@ impl Gan {
 
     fn generator_loss(&self, fake: Tensor, real: Option<&Tensor>) -> GeneratorStep {
         let g_loss = self.score.generator(self.objective().kind, &fake, real);
-        GeneratorStep {
-            gradients: gradients(&g_loss, &self.generator),
-            loss: g_loss.detach(),
-            fake: fake.detach(),
-        }
+        GeneratorStep { gradients: gradients(&g_loss, &self.generator), loss: g_loss.detach(), fake: fake.detach() }
     }
 
     /// Both halves from one pass and the same weights: what a tape over both networks gives.

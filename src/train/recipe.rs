@@ -12,10 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The recipes inside the program, by name.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("seed", include_str!("../../recipes/seed.toml")),
-    ("dcgan", include_str!("../../recipes/dcgan.toml")),
-];
+const BUILT_IN: &[(&str, &str)] =
+    &[("seed", include_str!("../../recipes/seed.toml")), ("dcgan", include_str!("../../recipes/dcgan.toml"))];
 
 /// A training run, in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
-//! The case format: `index.json`, its cases and attributes, and the tensor files, all checked as they are read.
+//! The case format: `index.json`, its cases and their attributes, checked as they are read.
 
 use crate::error::{Error, Result};
+use crate::verify::onnx::{self, OnnxCase};
 use crate::verify::run::Refusal;
-use safetensors::{Dtype, SafeTensors};
-use serde_json::{Map, Value};
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use crate::verify::tensors::{Declared, read_whole};
+use serde_json::{Map, Number, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// One case of the index.
 #[derive(Clone, Debug)]
@@ -24,10 +25,18 @@ pub struct Case {
     pub differentiated: Vec<String>,
     /// Which outputs enter L (without `out.`).
     pub loss: Vec<String>,
-    /// What the engine gets, by role.
-    pub given: Vec<String>,
     /// What it must return, by role.
     pub expected: BTreeMap<String, Expected>,
+    /// What the index says of each tensor, given or expected, by role.
+    pub(super) declared: BTreeMap<String, Declared>,
+}
+
+/// An entry of the index: a case of the format, or one of ONNX's.
+pub enum Entry {
+    /// One op, its gradients and second gradients.
+    Case(Box<Case>),
+    /// A graph of ONNX operators.
+    Onnx(Box<OnnxCase>),
 }
 
 /// What the index says about one expected tensor.
@@ -41,25 +50,19 @@ pub struct Expected {
     pub zero: bool,
 }
 
-/// Values of one tensor of a file.
-#[derive(Clone, Debug)]
-pub struct Array {
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its values; integers are exact up to 2^53.
-    pub values: Vec<f64>,
-    /// Whether the file has integers.
-    pub integer: bool,
-}
-
-/// A case's tensors by role, such as `in.x`.
-pub type Arrays = BTreeMap<String, Array>;
-
 /// An op's attributes.
 #[derive(Clone, Debug, Default)]
 pub struct Attrs(Map<String, Value>);
 
+/// The largest whole number of an attribute: products of two do not overflow.
+const LARGEST: u64 = i32::MAX as u64;
+
 impl Attrs {
+    /// These attributes.
+    pub fn new(attrs: Map<String, Value>) -> Attrs {
+        Attrs(attrs)
+    }
+
     /// Refuses attributes other than these.
     pub fn only(&self, known: &[&str]) -> Result<(), Refusal> {
         match self.0.keys().find(|key| !known.contains(&key.as_str())) {
@@ -96,7 +99,67 @@ impl Attrs {
     pub fn size(&self, key: &str, default: usize) -> Result<usize, Refusal> {
         match self.get(key) {
             None => Ok(default),
-            Some(value) => value.as_u64().map_or_else(|| self.wrong(key, "a whole number"), |v| Ok(v as usize)),
+            Some(value) => match value.as_u64().filter(|&v| v <= LARGEST) {
+                Some(size) => Ok(size as usize),
+                None => self.wrong(key, "a whole number from 0 (at most 2147483647)"),
+            },
+        }
+    }
+
+    /// A number, if it is there.
+    pub fn maybe_number(&self, key: &str) -> Result<Option<f64>, Refusal> {
+        self.get(key).map(|_| self.number(key, 0.0)).transpose()
+    }
+
+    /// A whole number of either sign, if it is there.
+    pub fn maybe_whole(&self, key: &str) -> Result<Option<i64>, Refusal> {
+        let value = |value: &Value| value.as_i64().map_or_else(|| self.wrong(key, "a whole number"), Ok);
+        self.get(key).map(value).transpose()
+    }
+
+    /// A whole number of either sign; `default` where it is missing.
+    pub fn whole(&self, key: &str, default: i64) -> Result<i64, Refusal> {
+        Ok(self.maybe_whole(key)?.unwrap_or(default))
+    }
+
+    /// Whole numbers of either sign, if they are there.
+    pub fn wholes(&self, key: &str) -> Result<Option<Vec<i64>>, Refusal> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let list = value.as_array().and_then(|list| list.iter().map(Value::as_i64).collect());
+        list.map_or_else(|| self.wrong(key, "a list of whole numbers"), |list| Ok(Some(list)))
+    }
+
+    /// 0 or 1, as ONNX writes a switch; `default` where it is missing.
+    pub fn flag_number(&self, key: &str, default: bool) -> Result<bool, Refusal> {
+        match self.maybe_whole(key)? {
+            None => Ok(default),
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(_) => self.wrong(key, "0 or 1"),
+        }
+    }
+
+    /// Numbers in lists of lists, as their shape and the numbers row-major. A number alone has no axes.
+    pub fn nested(&self, key: &str) -> Result<(Vec<usize>, Vec<Number>), Refusal> {
+        fn walk(value: &Value, axis: usize, shape: &mut Vec<usize>, numbers: &mut Vec<Number>) -> bool {
+            match value {
+                Value::Number(number) => {
+                    numbers.push(number.clone());
+                    axis == shape.len()
+                }
+                Value::Array(list) => {
+                    if axis == shape.len() && numbers.is_empty() {
+                        shape.push(list.len());
+                    }
+                    shape.get(axis) == Some(&list.len()) && list.iter().all(|v| walk(v, axis + 1, shape, numbers))
+                }
+                _ => false,
+            }
+        }
+        let (mut shape, mut numbers) = (Vec::new(), Vec::new());
+        match self.get(key).is_some_and(|value| walk(value, 0, &mut shape, &mut numbers)) {
+            true => Ok((shape, numbers)),
+            false => self.wrong(key, "numbers in lists of equal lengths"),
         }
     }
 
@@ -112,7 +175,9 @@ impl Attrs {
     /// N whole numbers.
     pub fn sizes<const N: usize>(&self, key: &str) -> Result<[usize; N], Refusal> {
         let list = self.get(key).and_then(Value::as_array);
-        let sizes = list.and_then(|list| list.iter().map(|v| Some(v.as_u64()? as usize)).collect::<Option<Vec<_>>>());
+        let sizes = list.and_then(|list| {
+            list.iter().map(|v| Some(v.as_u64().filter(|&v| v <= LARGEST)? as usize)).collect::<Option<Vec<_>>>()
+        });
         match sizes.and_then(|sizes| sizes.try_into().ok()) {
             Some(sizes) => Ok(sizes),
             None => self.wrong(key, &format!("{N} whole numbers")),
@@ -177,10 +242,15 @@ fn without_bare_words(text: &str) -> String {
     out
 }
 
+/// An index holds at most this many bytes.
+const LARGEST_INDEX: u64 = 256 << 20;
+
 /// Reads and checks `index.json`.
-pub fn read_index(dir: &Path) -> Result<Vec<Case>> {
+pub fn read_index(dir: &Path) -> Result<Vec<Entry>> {
     let path = dir.join("index.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+    let bytes = read_whole(&path, LARGEST_INDEX)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|e| Error::file(&path, format!("is no UTF-8 text from byte {}", e.utf8_error().valid_up_to())))?;
     let index: Value =
         serde_json::from_str(&without_bare_words(&text)).map_err(|e| Error::file(&path, e.to_string()))?;
     match index.get("format") {
@@ -192,17 +262,22 @@ pub fn read_index(dir: &Path) -> Result<Vec<Case>> {
     }
     let cases = index.get("cases").and_then(Value::as_array);
     let cases = cases.ok_or_else(|| Error::file(&path, "`cases` should be a list"))?;
+    let mut names = BTreeSet::new();
     let each = cases.iter().enumerate();
     each.map(|(i, case)| {
-        read_case(case).map_err(|why| {
-            let name = case.get("name").and_then(Value::as_str).map_or(format!("cases[{i}]"), str::to_string);
-            Error::file(&path, format!("case {name}: {why}"))
-        })
+        let named = case.get("name").and_then(Value::as_str);
+        let wrong = |why: String| {
+            Error::file(&path, format!("case {}: {why}", named.map_or(format!("cases[{i}]"), str::to_string)))
+        };
+        if named.is_some_and(|name| !names.insert(name)) {
+            return Err(wrong("the name is there twice".into()));
+        }
+        read_entry(case).map_err(wrong)
     })
     .collect()
 }
 
-fn read_case(case: &Value) -> Result<Case, String> {
+fn read_entry(case: &Value) -> Result<Entry, String> {
     let text = |key: &str| {
         let text = case.get(key).and_then(Value::as_str).map(str::to_string);
         text.ok_or_else(|| format!("`{key}` should be a text"))
@@ -219,78 +294,38 @@ fn read_case(case: &Value) -> Result<Case, String> {
         object.ok_or_else(|| format!("`{key}` should be an object"))
     };
     let file = text("file")?;
-    if file.contains(['/', '\\']) || file.starts_with('.') {
+    if file.is_empty() || file.contains(['/', '\\', '\0']) || file.starts_with('.') {
         return Err(format!("`file` should be the name of a file beside the index, not {file:?}"));
     }
-    let listed = object("expected")?;
-    let expected = listed.iter().map(|(role, v)| {
-        let number = |v: Option<&Value>| v.and_then(Value::as_f64).filter(|v| v.is_finite());
-        let expected = Expected {
-            max_abs: number(v.get("max_abs")).ok_or_else(|| format!("expected.{role} needs a number `max_abs`"))?,
-            yardstick: number(v.get("f32").and_then(|list| list.get(1))).unwrap_or(0.0),
-            zero: v.get("zero").and_then(Value::as_bool).unwrap_or(false),
-        };
-        Ok((role.clone(), expected))
-    });
-    Ok(Case {
+    if case.get("nodes").is_some() {
+        return Ok(Entry::Onnx(Box::new(onnx::read_case(case, text("name")?, file)?)));
+    }
+    let mut declared = BTreeMap::new();
+    let mut expected = BTreeMap::new();
+    for (role, entry) in object("given")? {
+        declared.insert(role.clone(), Declared::read(&entry).map_err(|why| format!("given.{role}: {why}"))?);
+    }
+    for (role, entry) in object("expected")? {
+        let wrong = |why: String| format!("expected.{role}: {why}");
+        if declared.insert(role.clone(), Declared::read(&entry).map_err(wrong)?).is_some() {
+            return Err(wrong("is given, too".into()));
+        }
+        let number = |v: Option<&Value>| v.and_then(Value::as_f64).filter(|v| v.is_finite() && *v >= 0.0);
+        let max_abs = number(entry.get("max_abs")).ok_or_else(|| wrong("needs a number `max_abs`".into()))?;
+        let yardstick = number(entry.get("f32").and_then(|list| list.get(1))).unwrap_or(0.0);
+        let zero = entry.get("zero").and_then(Value::as_bool).unwrap_or(false);
+        expected.insert(role, Expected { max_abs, yardstick, zero });
+    }
+    let loss = texts("loss")?;
+    Ok(Entry::Case(Box::new(Case {
         name: text("name")?,
         op: text("op")?,
         group: text("group")?,
         attrs: Attrs(object("attrs")?),
         file,
         differentiated: texts("differentiated")?,
-        loss: texts("loss")?,
-        given: object("given")?.keys().cloned().collect(),
-        expected: expected.collect::<Result<_, String>>()?,
-    })
-}
-
-/// The tensor files of a directory, each read once.
-pub struct Files {
-    dir: PathBuf,
-    open: HashMap<String, Vec<u8>>,
-}
-
-impl Files {
-    /// None read yet.
-    pub fn new(dir: &Path) -> Files {
-        Files { dir: dir.to_path_buf(), open: HashMap::new() }
-    }
-
-    /// All tensors that a case names.
-    pub fn tensors(&mut self, case: &Case) -> Result<Arrays> {
-        let path = self.dir.join(&case.file);
-        if !self.open.contains_key(&case.file) {
-            let bytes = std::fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
-            self.open.insert(case.file.clone(), bytes);
-        }
-        let tensors = SafeTensors::deserialize(&self.open[&case.file])
-            .map_err(|e| Error::file(&path, format!("no safetensors file: {e}")))?;
-        let roles = case.given.iter().chain(case.expected.keys());
-        roles
-            .map(|role| {
-                let name = format!("{}/{role}", case.name);
-                let view = tensors.tensor(&name).map_err(|e| Error::file(&path, format!("tensor {name}: {e}")))?;
-                let values = numbers(view.dtype(), view.data());
-                let values =
-                    values.ok_or_else(|| Error::file(&path, format!("tensor {name} has type {:?}", view.dtype())))?;
-                let integer = !matches!(view.dtype(), Dtype::F32 | Dtype::F64);
-                Ok((role.clone(), Array { shape: view.shape().to_vec(), values, integer }))
-            })
-            .collect()
-    }
-}
-
-fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
-    fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-        bytes.chunks_exact(N).map(|chunk| number(chunk.try_into().expect("chunks of N"))).collect()
-    }
-    Some(match dtype {
-        Dtype::F64 => each(bytes, f64::from_le_bytes),
-        Dtype::F32 => each(bytes, |b| f32::from_le_bytes(b) as f64),
-        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f64),
-        Dtype::I32 => each(bytes, |b| i32::from_le_bytes(b) as f64),
-        Dtype::U8 => each(bytes, |b: [u8; 1]| b[0] as f64),
-        _ => return None,
-    })
+        loss,
+        expected,
+        declared,
+    })))
 }

@@ -1,6 +1,6 @@
 //! Convolutions and transposed convolutions.
 
-use super::run::{Function, Inputs, Outputs, Refusal};
+use super::run::{Function, Inputs, Outputs, Refusal, within_memory};
 use crate::ops::{Conv2d, PadMode};
 use crate::tensor::Tensor;
 
@@ -24,13 +24,7 @@ fn images(t: &Tensor) -> Result<[usize; 4], Refusal> {
 
 fn conv2d(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["stride", "padding", "pad_mode", "dilation", "groups", "same"])?;
-    let padding: [usize; 4] = match i.attrs.count("padding") {
-        4 => i.attrs.sizes("padding")?,
-        _ => {
-            let [h, w] = i.attrs.pair("padding", [0, 0])?;
-            [h, h, w, w]
-        }
-    };
+    let padding = padding(i)?;
     let conv = Conv2d {
         stride: i.attrs.pair("stride", [1, 1])?,
         padding,
@@ -54,24 +48,43 @@ fn conv2d(i: &Inputs) -> Result<Outputs, Refusal> {
 fn conv_transpose2d(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["stride", "padding", "output_padding", "dilation", "groups"])?;
     let (x, w) = (i.tensor("x")?, i.tensor("w")?);
-    let ([_, _, h, wide], [_, _, kh, kw]) = (images(x)?, images(w)?);
-    let stride = i.attrs.pair("stride", [1, 1])?;
-    let dilation = i.attrs.pair("dilation", [1, 1])?;
-    let padding: [usize; 4] = match i.attrs.count("padding") {
-        4 => i.attrs.sizes("padding")?,
-        _ => {
-            let [h, w] = i.attrs.pair("padding", [0, 0])?;
-            [h, h, w, w]
+    let conv = Conv2d {
+        stride: i.attrs.pair("stride", [1, 1])?,
+        padding: padding(i)?,
+        dilation: i.attrs.pair("dilation", [1, 1])?,
+        groups: i.attrs.size("groups", 1)?,
+    };
+    Ok(with_bias(i, transposed(x, w, conv, i.attrs.pair("output_padding", [0, 0])?)?))
+}
+
+/// The transposed convolution with `extra` rows and columns after its result. Within a stride those belong to the result of
+/// the convolution that it transposes; more than that first take back what the padding cut off, then are zeros.
+pub fn transposed(x: &Tensor, w: &Tensor, conv: Conv2d, extra: [usize; 2]) -> Result<Tensor, Refusal> {
+    let ([n, _, h, wide], [_, o, kh, kw]) = (images(x)?, images(w)?);
+    let (mut conv, mut size, mut zeros) = (conv, [0; 2], [0; 2]);
+    for (axis, (len, kernel)) in [(h, kh), (wide, kw)].into_iter().enumerate() {
+        let full = (len.max(1) - 1) * conv.stride[axis] + (kernel.max(1) - 1) * conv.dilation[axis] + 1;
+        let [before, after] = [conv.padding[2 * axis], conv.padding[2 * axis + 1]];
+        let cropped = (full + extra[axis]).checked_sub(before + after);
+        size[axis] = cropped.ok_or_else(|| Refusal::Failed("the padding is larger than the result".into()))?;
+        if extra[axis] >= conv.stride[axis] {
+            zeros[axis] = extra[axis].saturating_sub(after);
+            conv.padding[2 * axis + 1] = after.saturating_sub(extra[axis]);
+            size[axis] -= zeros[axis];
         }
-    };
-    let extra = i.attrs.pair("output_padding", [0, 0])?;
-    let size = |axis: usize, len: usize, kernel: usize| {
-        let full = (len.max(1) - 1) * stride[axis] + (kernel.max(1) - 1) * dilation[axis] + 1 + extra[axis];
-        let cropped = full.checked_sub(padding[2 * axis] + padding[2 * axis + 1]);
-        cropped.ok_or_else(|| Refusal::Failed("the padding is larger than the result".into()))
-    };
-    let conv = Conv2d { stride, padding, dilation, groups: i.attrs.size("groups", 1)? };
-    Ok(with_bias(i, x.conv_transpose2d(w, conv, [size(0, h, kh)?, size(1, wide, kw)?])))
+    }
+    within_memory([n, o.saturating_mul(conv.groups), size[0] + zeros[0], size[1] + zeros[1]])?;
+    let y = x.conv_transpose2d(w, conv, size);
+    Ok(if zeros == [0; 2] { y } else { y.pad(&[0; 4], &[0, 0, zeros[0], zeros[1]]) })
+}
+
+/// `padding`: a number, [h, w], or [top, bottom, left, right].
+fn padding(i: &Inputs) -> Result<[usize; 4], Refusal> {
+    if i.attrs.count("padding") == 4 {
+        return i.attrs.sizes("padding");
+    }
+    let [h, w] = i.attrs.pair("padding", [0, 0])?;
+    Ok([h, h, w, w])
 }
 
 fn keras_same(i: &Inputs) -> Result<Outputs, Refusal> {

@@ -10,18 +10,23 @@ mod dense;
 mod gan_step;
 mod loss;
 mod norm;
+mod onnx;
 mod optimizer;
 mod penalty;
 mod resample;
 mod run;
 mod spectral;
+
+mod tensors;
 mod translate;
 
 pub use case::{Attrs, Case, Expected};
+pub use onnx::OnnxCase;
 pub use run::{Outcome, Refusal, Worst};
 
 use crate::error::Result;
 use crate::tensor::Device;
+use case::Entry;
 use std::path::Path;
 
 /// How one case ended.
@@ -85,17 +90,24 @@ pub fn verify_dir_with(
     mut progress: impl FnMut(&CaseReport),
 ) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
-    let mut files = case::Files::new(dir);
-    for case in case::read_index(dir)? {
-        let wanted = |filter: &str| [&case.name, &case.op, &case.group].iter().any(|text| text.contains(filter));
+    let mut files = tensors::Files::new(dir);
+    for entry in case::read_index(dir)? {
+        let (name, op, group) = match &entry {
+            Entry::Case(case) => (&case.name, &case.op, &case.group),
+            Entry::Onnx(case) => (&case.name, &case.op, &case.suite),
+        };
+        let wanted = |filter: &str| [name, op, group].iter().any(|text| text.contains(filter));
         if !filter.is_none_or(wanted) {
             continue;
         }
-        let outcome = match function(&case.op) {
-            None => Outcome::NotSupported(format!("the op {}", case.op)),
-            Some(function) => run::run(&case, files.tensors(&case)?, device, function),
+        let outcome = match &entry {
+            Entry::Case(case) => match function(&case.op) {
+                None => Outcome::NotSupported(format!("the op {}", case.op)),
+                Some(function) => run::run(case, files.of_case(case)?, device, function),
+            },
+            Entry::Onnx(case) => onnx::run(case, &files.tensors(&case.name, &case.file, &case.declared)?, device),
         };
-        let ended = CaseReport { name: case.name, op: case.op, group: case.group, outcome };
+        let ended = CaseReport { name: name.clone(), op: op.clone(), group: group.clone(), outcome };
         progress(&ended);
         report.cases.push(ended);
     }

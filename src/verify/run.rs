@@ -1,6 +1,7 @@
 //! Runs one case: values, gradients and second gradients on the device, and the comparison with what is expected.
 
-use super::case::{Array, Arrays, Attrs, Case};
+use super::case::{Attrs, Case};
+use super::tensors::{Array, Arrays};
 use crate::autograd::{differentiable_grad_all, grad_all};
 use crate::error::Error;
 use crate::ops::Indices;
@@ -38,6 +39,19 @@ pub enum Outcome {
     },
     /// An op or attribute that the engine does not know.
     NotSupported(String),
+}
+
+impl Outcome {
+    /// Of the worst elements of all tensors.
+    pub(super) fn of(mut worst: Vec<Worst>) -> Outcome {
+        worst.sort_by(|a, b| b.share().total_cmp(&a.share()));
+        let beyond = worst.iter().take_while(|w| w.share() > 1.0).count();
+        if beyond == 0 {
+            return Outcome::Passed(worst.into_iter().next());
+        }
+        worst.truncate(beyond);
+        Outcome::Failed { why: worst[0].to_string(), worst }
+    }
 }
 
 /// The worst element of one tensor.
@@ -148,20 +162,45 @@ impl Outputs {
 
 /// Runs one case.
 pub fn run(case: &Case, arrays: Arrays, device: &Device, function: Function) -> Outcome {
-    let result = catch_unwind(AssertUnwindSafe(|| compute(case, &arrays, device, function)));
-    match result {
-        Ok(Ok((got, limits))) => compare(case, &arrays, device, &got, &limits),
-        Ok(Err(Refusal::NotSupported(what))) => Outcome::NotSupported(what),
-        Ok(Err(Refusal::Failed(why))) => Outcome::Failed { why, worst: Vec::new() },
+    match guarded(|| compute(case, &arrays, device, function)) {
+        Ok((got, limits)) => compare(case, &arrays, device, &got, &limits),
+        Err(Outcome::Failed { why, worst }) => {
+            let given = arrays.iter().filter_map(|(role, array)| Some((role.strip_prefix("in.")?, &array.shape)));
+            let shapes = given.map(|(name, shape)| format!("{name} {shape:?}")).collect::<Vec<_>>().join(", ");
+            Outcome::Failed { why: format!("{}: {why} ({shapes})", case.op), worst }
+        }
+        Err(outcome) => outcome,
+    }
+}
+
+/// Runs what may end in a refusal or, where shapes do not fit an op, in a panic inside the engine; either becomes an
+/// outcome with its message.
+pub fn guarded<T>(f: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Outcome> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Refusal::NotSupported(what))) => Err(Outcome::NotSupported(what)),
+        Ok(Err(Refusal::Failed(why))) => Err(Outcome::Failed { why, worst: Vec::new() }),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
-            Outcome::Failed { why: text.unwrap_or_else(|| "the case panicked".into()), worst: Vec::new() }
+            Err(Outcome::Failed { why: text.unwrap_or_else(|| "the case panicked".into()), worst: Vec::new() })
         }
     }
 }
 
-type Values = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
+/// The most elements of a tensor that an attribute may ask for: 2 GiB of f64.
+const LARGEST_RESULT: usize = 1 << 28;
+
+/// The number of elements of a result of these sizes; refused if a few bytes of attributes ask for gigabytes.
+pub fn within_memory(sizes: impl IntoIterator<Item = usize>) -> Result<usize, Refusal> {
+    let sizes: Vec<usize> = sizes.into_iter().collect();
+    let elements = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let too_many = || Refusal::Failed(format!("the result {sizes:?} has more than {LARGEST_RESULT} elements"));
+    elements.filter(|&elements| elements <= LARGEST_RESULT).ok_or_else(too_many)
+}
+
+/// Computed tensors by role: shape and values.
+pub type Values = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
 
 fn compute(
     case: &Case,
@@ -250,31 +289,31 @@ fn compare(case: &Case, arrays: &Arrays, device: &Device, got: &Values, limits: 
             (false, false) => (10.0 * expected.yardstick).max(1e-6) * expected.max_abs,
         };
         let named = limits.get(role.strip_prefix("out.").unwrap_or(role)).filter(|_| !exact || keras);
-        worst.push(worst_element(role, want, values, named.map_or(limit, |named| named.max(limit))));
+        let limit = named.map_or(limit, |named| named.max(limit));
+        worst.push(worst_element(role, want, values, |_| limit));
     }
-    worst.sort_by(|a, b| b.share().total_cmp(&a.share()));
-    let beyond = worst.iter().take_while(|w| w.share() > 1.0).count();
-    if beyond == 0 {
-        return Outcome::Passed(worst.into_iter().next());
-    }
-    worst.truncate(beyond);
-    Outcome::Failed { why: worst[0].to_string(), worst }
+    Outcome::of(worst)
 }
 
-fn worst_element(role: &str, want: &Array, got: &[f64], limit: f64) -> Worst {
+/// The worst element of one tensor, by the share of what its error may be: `limit` of the expected value.
+pub fn worst_element(role: &str, want: &Array, got: &[f64], limit: impl Fn(f64) -> f64) -> Worst {
     let error = |i: usize| {
         let (got, want) = (got[i], want.values[i]);
         let error = if got == want || (got.is_nan() && want.is_nan()) { 0.0 } else { (got - want).abs() };
         if error.is_nan() { f64::INFINITY } else { error }
     };
-    let place = (0..got.len()).fold(0, |best, i| if error(i) > error(best) { i } else { best });
+    let allowed = |i: usize| Some(limit(want.values[i])).filter(|limit| limit.is_finite()).unwrap_or(0.0);
+    let share = |i: usize| if error(i) == 0.0 { 0.0 } else { error(i) / allowed(i) };
+    let place = (0..got.len()).fold(0, |best, i| if share(i) > share(best) { i } else { best });
     let mut index = vec![0; want.shape.len()];
     let mut rest = place;
     for (at, &size) in index.iter_mut().zip(&want.shape).rev() {
         *at = rest % size.max(1);
         rest /= size.max(1);
     }
-    let (got, expected, error) =
-        if got.is_empty() { (0.0, 0.0, 0.0) } else { (got[place], want.values[place], error(place)) };
+    let (got, expected, error, limit) = match got.get(place) {
+        None => (0.0, 0.0, 0.0, 0.0),
+        Some(&got) => (got, want.values[place], error(place), allowed(place)),
+    };
     Worst { role: role.to_string(), index, got, want: expected, error, limit }
 }

@@ -123,6 +123,23 @@ fn binary() -> Vec<Case> {
         )
         .within(Exact)
         .order(0),
+        Case::new(
+            "power",
+            vec![([4, 5, 6].into(), Range::Between(0.25, 3.0)), ([5, 1].into(), Range::Between(-2.0, 2.0))],
+            |x| x[0].power(&x[1]),
+        )
+        .within(Transcendental),
+        Case::new(
+            "power: edges",
+            vec![
+                ([9, 1].into(), Range::Exactly(vec![0.0, 1.0, -1.0, 2.0, -2.0, 0.5, inf, -inf, f32::NAN])),
+                ([10].into(), Range::Exactly(vec![0.0, 1.0, -1.0, 2.0, -3.0, 0.5, -0.5, inf, -inf, f32::NAN])),
+            ],
+            |x| x[0].power(&x[1]),
+        )
+        .within(Transcendental)
+        .order(0),
+        slopes("power: derivatives at base 0", &[&[0.0, 0.0, 0.0], &[0.0, 1.0, 2.0]], |x| x[0].power(&x[1])),
         Case::new("lerp", vec![normal([3, 5]), normal([3, 5]), normal([3, 1])], |x| x[0].lerp(&x[1], &x[2])),
     ]);
     table
