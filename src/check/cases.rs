@@ -9,10 +9,11 @@ mod reductions;
 
 use super::compare::Tolerance::{self, *};
 use super::gradients::Function;
+use crate::error::{Error, Result};
 use crate::ops::Conv2d;
 use crate::rng::{Domain, Stream};
 use crate::shape::Shape;
-use crate::tensor::{Device, Tensor};
+use crate::tensor::{Device, Storage, Tensor};
 
 /// One row: a function, its inputs and what is asked of it.
 pub struct Case {
@@ -28,6 +29,8 @@ pub struct Case {
     pub floor: f64,
     /// 0: values only; 1: and gradients; 2: and gradients of gradients.
     pub order: u32,
+    /// What the gradients take as constant by definition, so that central differences do not agree with them.
+    pub constants: Option<&'static str>,
     seed: u64,
 }
 
@@ -47,7 +50,7 @@ pub enum Range {
 impl Case {
     fn new(name: &str, inputs: Vec<(Shape, Range)>, run: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static) -> Case {
         let seed = name.bytes().fold(17u64, |h, b| h.wrapping_mul(0x100_0000_01b3) ^ b as u64);
-        Case { name: name.into(), run: Box::new(run), inputs, tolerance: Elementwise, floor: 0.0, order: 2, seed }
+        Case { name: name.into(), run: Box::new(run), inputs, tolerance: Elementwise, floor: 0.0, order: 2, constants: None, seed }
     }
 
     fn within(mut self, tolerance: Tolerance) -> Case {
@@ -57,6 +60,11 @@ impl Case {
 
     fn order(mut self, order: u32) -> Case {
         self.order = order;
+        self
+    }
+
+    fn constants(mut self, what: &'static str) -> Case {
+        self.constants = Some(what);
         self
     }
 
@@ -97,6 +105,12 @@ impl Case {
             Range::Exactly(values) => (0..n).map(|i| values[i % values.len()]).collect(),
         }
     }
+}
+
+/// The result, or a tensor without values that carries the reason why the device failed; `[]` broadcasts with any shape.
+fn told(result: Result<Tensor>, device: &Device) -> Tensor {
+    let failed = |error: Error| Tensor::leaf(device, [].into(), Storage::Failed(error.to_string().into()));
+    result.unwrap_or_else(failed)
 }
 
 fn normal(shape: impl Into<Shape>) -> (Shape, Range) {

@@ -73,7 +73,7 @@ fn worst(x: &[f32], y: &[f32], exact: fn(f64) -> f64) -> (f64, f32) {
 #[test]
 fn functions_are_accurate_over_the_whole_range() {
     for checked in [false, true] {
-        let Some(gpu) = gpu(GpuOptions { checked, minimal: false }) else { return };
+        let Some(gpu) = gpu(GpuOptions { checked, ..Default::default() }) else { return };
         let x = inputs();
         for (name, function, exact, allowed) in CASES {
             let (error, place) = worst(&x, &apply(&gpu, function, &x), exact);
