@@ -3,7 +3,7 @@
 use super::cases::Case;
 use super::compare::{Deviation, Tolerance, compare, compare_each};
 use super::gradients::{directional, first_order, loss, second_order};
-use super::variants::{Variant, other_threads};
+use super::variants::Variant;
 use crate::cpu::guard::Guards;
 use crate::error::Result;
 use crate::gpu::UNWRITTEN;
@@ -134,7 +134,7 @@ impl<'a> Expected<'a> {
     pub fn check(&self, device: &Device, variant: &Variant) -> Result<Vec<CaseReport>> {
         match device {
             Device::Reference => self.differences(),
-            _ => variant.run(device, || self.compared(device, variant.name())),
+            _ => variant.run(device, || self.compared(device, variant)),
         }
     }
 
@@ -178,7 +178,7 @@ impl<'a> Expected<'a> {
     }
 
     /// The device against the reference.
-    fn compared(&self, device: &Device, variant: &str) -> Result<Vec<CaseReport>> {
+    fn compared(&self, device: &Device, variant: &Variant) -> Result<Vec<CaseReport>> {
         let guards = (*device == Device::Cpu).then(Guards::new);
         let (mut reports, mut wrong) = self.computed(device, variant)?;
         wrong.extend(guards.iter().flat_map(Guards::broken));
@@ -188,12 +188,13 @@ impl<'a> Expected<'a> {
         let error = if wrong.is_empty() { 0.0 } else { f64::INFINITY };
         let deviation = Deviation { error, index: vec![], got: wrong.len() as f64, want: 0.0 };
         let note = (!wrong.is_empty()).then(|| wrong.join("; "));
-        reports.push(CaseReport { note, ..self.report(variant, Check::Guards, "all", deviation, 0.0) });
+        reports.push(CaseReport { note, ..self.report(variant.name(), Check::Guards, "all", deviation, 0.0) });
         Ok(reports)
     }
 
     /// All comparisons, and what is wrong with elements that were not written and inputs that were.
-    fn computed(&self, device: &Device, variant: &str) -> Result<(Vec<CaseReport>, Vec<String>)> {
+    fn computed(&self, device: &Device, variant: &Variant) -> Result<(Vec<CaseReport>, Vec<String>)> {
+        let (threads, variant) = (variant.other_threads(device)?, variant.name());
         let Expected { case, x, up, v, .. } = self;
         let run = &*case.run;
         let here = |t: &[Tensor]| -> Result<Vec<Tensor>> { t.iter().map(|t| t.to_device(device)).collect() };
@@ -209,8 +210,6 @@ impl<'a> Expected<'a> {
         let same = |got: &Tensor, want: &[f64]| -> Result<Deviation> {
             Ok(compare(got.shape(), &got.to_vec_f64()?, want, 0.0))
         };
-        // On the CPU everything is computed once more with other threads.
-        let threads = if *device == Device::Cpu { Some(other_threads()?) } else { None };
 
         let dy = no_grad(|| run(&dx));
         let got = values("y", &dy)?;

@@ -68,10 +68,8 @@ impl Variant {
             Device::Reference => {}
             Device::Cpu => {
                 if simd::has_avx2() {
-                    let pool = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
-                    let pool = pool.start_handler(|_| simd::be_portable()).build();
-                    let failed = |error| Error::Invalid(format!("threads for the portable variant: {error}"));
-                    all.push(Variant { name: "portable".into(), how: How::Portable(pool.map_err(failed)?) });
+                    let how = How::Portable(pool(rayon::current_num_threads(), true)?);
+                    all.push(Variant { name: "portable".into(), how });
                 }
             }
             Device::Gpu(gpu) => {
@@ -98,6 +96,13 @@ impl Variant {
         }
     }
 
+    /// On the CPU: threads of another number than the caller's (one, or two where it has one) that compute in this way.
+    pub(super) fn other_threads(&self, device: &Device) -> Result<Option<ThreadPool>> {
+        let other = if rayon::current_num_threads() > 1 { 1 } else { 2 };
+        let portable = matches!(self.how, How::Portable(_));
+        if *device == Device::Cpu { pool(other, portable).map(Some) } else { Ok(None) }
+    }
+
     /// Does `work` in this way.
     pub(super) fn run<R: Send>(&self, device: &Device, work: impl FnOnce() -> R + Send) -> R {
         match (&self.how, device) {
@@ -119,9 +124,12 @@ impl Variant {
     }
 }
 
-/// Threads of another number than the caller's: one, or two where it has one.
-pub(super) fn other_threads() -> Result<ThreadPool> {
-    let other = if rayon::current_num_threads() > 1 { 1 } else { 2 };
-    let failed = |error| Error::Invalid(format!("a pool of {other} threads: {error}"));
-    ThreadPoolBuilder::new().num_threads(other).build().map_err(failed)
+fn pool(threads: usize, portable: bool) -> Result<ThreadPool> {
+    let start = move |_| {
+        if portable {
+            simd::be_portable();
+        }
+    };
+    let built = ThreadPoolBuilder::new().num_threads(threads).start_handler(start).build();
+    built.map_err(|error| Error::Invalid(format!("{threads} threads cannot be started: {error}")))
 }

@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<u8> {
         outcome?;
     } else {
         if !args.quiet {
-            table(&all)?;
+            table(&all, &variants)?;
         }
         for report in &failed {
             print_line(&format!("FAILED {report}"))?;
@@ -168,7 +168,7 @@ fn share(report: &CaseReport) -> f64 {
 }
 
 /// One line an op and variant: how many checks, the worst error of each kind, and the worst of all with its place.
-fn table(all: &[CaseReport]) -> Result<()> {
+fn table(all: &[CaseReport], variants: &[Variant]) -> Result<()> {
     let op = |report: &CaseReport| report.case.split(':').next().unwrap_or_default().to_string();
     let mut order: Vec<(String, String)> = Vec::new();
     let mut lines: BTreeMap<(String, String), Vec<&CaseReport>> = BTreeMap::new();
@@ -180,13 +180,6 @@ fn table(all: &[CaseReport]) -> Result<()> {
         }
         reports.push(report);
     }
-    // What the device does by itself first, then the other ways, one after another.
-    let mut ways: Vec<&str> = Vec::new();
-    for (_, variant) in &order {
-        if !ways.contains(&variant.as_str()) {
-            ways.push(variant);
-        }
-    }
     let widest = |texts: &mut dyn Iterator<Item = &String>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
     let (op_width, way_width) =
         (widest(&mut order.iter().map(|(op, _)| op)).max(2), widest(&mut order.iter().map(|(_, way)| way)).max(7));
@@ -194,7 +187,7 @@ fn table(all: &[CaseReport]) -> Result<()> {
         "{:<op_width$}  {:<way_width$} {:>6}  {:>8} {:>8} {:>8}  worst of its limit, and where",
         "op", "variant", "checks", "value", "gradient", "2nd"
     ))?;
-    for way in ways {
+    for way in variants.iter().map(Variant::name) {
         for key in order.iter().filter(|(_, variant)| variant == way) {
             let reports = &lines[key];
             let worst = |kinds: &[Check]| {
@@ -222,6 +215,9 @@ fn table(all: &[CaseReport]) -> Result<()> {
 
 /// The worst error of a line, and where it is.
 fn place(r: &CaseReport) -> String {
+    if share(r) == 0.0 {
+        return "exact".to_string();
+    }
     let verdict = if r.passed() { "" } else { "FAILED " };
     let what = r.case.split_once(": ").map_or(String::new(), |(_, what)| format!(" ({what})"));
     format!("{verdict}{:.0} % {} of {} at {:?}{what}", share(r) * 100.0, r.check.name(), r.of, r.deviation.index)
