@@ -29,7 +29,7 @@ struct Params {
 // -t ln p - (1-t) ln(1-p) for p clipped to [c, 1-c].
 fn bce(p: f32, t: f32, c: f32) -> f32 {
     let high = 1.0 - c;
-    let q = select(select(p, high, p > high), c, p < c);
+    let q = select(select(select(p, high, p > high), c, p < c), p, is_nan(p));
     return -(t * log_f32(q) + (1.0 - t) * log_f32(1.0 - q));
 }
 

@@ -51,11 +51,11 @@ fn f(x: f32, a: f32, b: f32) -> f32 {
         case 12u: { return tanh_f32(x); }
         case 13u: { return sigmoid_f32(x); }
         case 14u: { return softplus_f32(x); }
-        case 15u: { return select(select(x, b, x > b), a, x < a); }
+        case 15u: { return select(select(select(x, b, x > b), a, x < a), x, is_nan(x)); }
         case 16u: { return select(0.0, 1.0, x >= a && x <= b); }
         case 17u: { return pow_f32(x, a); }
-        case 18u: { return sin(x); }
-        case 19u: { return cos(x); }
+        case 18u: { return sin_f32(x); }
+        case 19u: { return cos_f32(x); }
         case 20u: { return expm1_f32(x); }
         case 21u: { return silu(x); }
         case 22u: { return select(a * expm1_f32(x), x, x > 0.0); }

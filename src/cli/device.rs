@@ -13,8 +13,16 @@ pub const HELP: &str = "auto (a hardware GPU, else cpu), cpu, reference (f64, sl
 /// # Errors
 /// An unknown word, or no such adapter.
 pub fn open(text: &str) -> Result<(Device, String)> {
+    open_with(text, GpuOptions::default())
+}
+
+/// The same, with a GPU opened in a certain way.
+///
+/// # Errors
+/// An unknown word, or no such adapter.
+pub fn open_with(text: &str, options: GpuOptions) -> Result<(Device, String)> {
     let gpu = |choice: AdapterChoice, why: &str| -> Result<(Device, String)> {
-        let gpu = Gpu::open(&choice, GpuOptions::default())?;
+        let gpu = Gpu::open(&choice, options)?;
         let report = gpu.report();
         let line = format!("gpu {}, {} ({}){why}", report.name, report.backend, report.kind);
         Ok((Device::Gpu(gpu), line))

@@ -1,5 +1,6 @@
 //! Reused f32 buffers: fresh pages cost more than most kernels, so freed buffers wait in size classes.
 
+use super::guard;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -21,14 +22,19 @@ static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 #[derive(Default)]
 pub struct CpuBuffer {
     data: Vec<f32>,
+    /// Where the elements begin: behind a guard, if there are guards.
+    start: usize,
     len: usize,
 }
 
 impl CpuBuffer {
     /// A buffer of `len` elements whose content is arbitrary: the caller writes every element.
     pub fn uninit(len: usize) -> CpuBuffer {
+        if guard::is_on() {
+            return CpuBuffer { data: guard::surrounded(len), start: guard::WORDS, len };
+        }
         if len < SMALL {
-            return CpuBuffer { data: vec![0.0; len], len };
+            return CpuBuffer { data: vec![0.0; len], start: 0, len };
         }
         let class = size_class(len);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +43,7 @@ impl CpuBuffer {
             pool.kept -= class;
         }
         drop(pool);
-        CpuBuffer { data: data.unwrap_or_else(|| vec![0.0; class]), len }
+        CpuBuffer { data: data.unwrap_or_else(|| vec![0.0; class]), start: 0, len }
     }
 
     /// A buffer of `len` zeros.
@@ -56,25 +62,28 @@ fn size_class(len: usize) -> usize {
 
 impl From<Vec<f32>> for CpuBuffer {
     fn from(data: Vec<f32>) -> CpuBuffer {
-        CpuBuffer { len: data.len(), data }
+        CpuBuffer { len: data.len(), start: 0, data }
     }
 }
 
 impl Deref for CpuBuffer {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        &self.data[..self.len]
+        &self.data[self.start..self.start + self.len]
     }
 }
 
 impl DerefMut for CpuBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.data[..self.len]
+        &mut self.data[self.start..self.start + self.len]
     }
 }
 
 impl Drop for CpuBuffer {
     fn drop(&mut self) {
+        if self.start > 0 {
+            return guard::look_at(&self.data, self.len);
+        }
         let class = self.data.len();
         if class < SMALL || size_class(class) != class {
             return;

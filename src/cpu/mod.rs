@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod conv;
+pub mod guard;
 pub mod matmul;
 mod pack;
 pub mod parallel;

@@ -1,10 +1,24 @@
 //! The choice of instruction sets at run time: baseline builds still find AVX2 and FMA.
 
-/// True if this processor has AVX2 and FMA.
+use std::cell::Cell;
+
+thread_local! {
+    /// Whether this thread does without the vectors that have to be found at run time.
+    static PORTABLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the calling thread compute as a processor without AVX2 does, for good; for the threads of a test's own pool.
+pub fn be_portable() {
+    PORTABLE.set(true);
+}
+
+/// True if this processor has AVX2 and FMA and the thread may use them.
 #[inline]
 pub fn has_avx2() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+    return std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("fma")
+        && !PORTABLE.get();
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

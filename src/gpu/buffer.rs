@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use super::Gpu;
+use super::guard::Guards;
 use crate::error::{Error, Result};
 
 /// The smallest buffer, in bytes: also the offset alignment that WebGPU guarantees to suffice.
@@ -22,12 +23,26 @@ struct View {
     offset: u64,
     bytes: u64,
     whole: bool,
+    /// Bytes of the guard behind, which kernels are bound to as well.
+    guard: u64,
 }
 
 /// A pool buffer on loan.
-struct Allocation {
+pub(super) struct Allocation {
     raw: Option<Raw>,
     pool: Arc<Pool>,
+    /// With guards around it, the bytes between them.
+    guarded: Option<u64>,
+}
+
+impl Allocation {
+    pub fn raw(&self) -> Option<&Raw> {
+        self.raw.as_ref()
+    }
+
+    pub fn guarded(&self) -> Option<u64> {
+        self.guarded
+    }
 }
 
 /// One wgpu buffer. Its id never changes and is never given to another.
@@ -41,17 +56,39 @@ pub(super) struct Raw {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        if let Some(raw) = self.raw.take() {
-            self.pool.give_back(raw);
+        match (self.raw.take(), self.guarded) {
+            (Some(raw), None) => self.pool.give_back(raw),
+            (Some(raw), Some(bytes)) => self.pool.guards.give_back(raw, bytes),
+            (None, _) => {}
         }
+    }
+}
+
+impl Raw {
+    pub fn wgpu(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
+    pub fn mark_used(&self, batch: u64) {
+        self.last_batch.store(batch, Ordering::Relaxed);
     }
 }
 
 impl GpuBuffer {
     /// The handle to a pool buffer of which `bytes` are in use.
     pub(super) fn new(raw: Raw, bytes: u64, pool: &Arc<Pool>) -> GpuBuffer {
-        let allocation = Arc::new(Allocation { raw: Some(raw), pool: pool.clone() });
-        GpuBuffer(Arc::new(View { allocation, offset: 0, bytes, whole: true }))
+        let allocation = Arc::new(Allocation { raw: Some(raw), pool: pool.clone(), guarded: None });
+        GpuBuffer(Arc::new(View { allocation, offset: 0, bytes, whole: true, guard: 0 }))
+    }
+
+    /// This new buffer as one of `bytes` between two guards, and its allocation.
+    pub(super) fn into_guarded(self, guard: u64, bytes: u64) -> (GpuBuffer, Arc<Allocation>) {
+        let taken = Arc::into_inner(self.0).and_then(|view| Arc::into_inner(view.allocation));
+        let mut allocation = taken.expect("nothing else holds a new buffer");
+        allocation.guarded = Some(bytes);
+        let allocation = Arc::new(allocation);
+        let view = View { allocation: allocation.clone(), offset: guard, bytes, whole: false, guard };
+        (GpuBuffer(Arc::new(view)), allocation)
     }
 
     /// The number of the allocation: equal for two handles exactly if they share memory. It stays the same while the
@@ -81,7 +118,7 @@ impl GpuBuffer {
         assert!(offset.is_multiple_of(MIN_BUFFER_BYTES), "view: offset {offset} is no multiple of {MIN_BUFFER_BYTES}");
         assert!(offset + bytes <= self.0.bytes, "view: {offset} + {bytes} is past the end of {} bytes", self.0.bytes);
         let allocation = self.0.allocation.clone();
-        GpuBuffer(Arc::new(View { allocation, offset: self.0.offset + offset, bytes, whole: false }))
+        GpuBuffer(Arc::new(View { allocation, offset: self.0.offset + offset, bytes, whole: false, guard: 0 }))
     }
 
     fn raw(&self) -> &Raw {
@@ -115,7 +152,8 @@ impl GpuBuffer {
         if self.0.whole && !exact {
             return 0;
         }
-        self.0.bytes.next_multiple_of(16).max(16).min(self.raw().size - self.0.offset)
+        let guard = if exact { 0 } else { self.0.guard };
+        (self.0.bytes.next_multiple_of(16).max(16) + guard).min(self.raw().size - self.0.offset)
     }
 
     /// Appends what tells this binding from all others.
@@ -127,7 +165,7 @@ impl GpuBuffer {
     }
 
     pub(super) fn mark_used(&self, batch: u64) {
-        self.raw().last_batch.store(batch, Ordering::Relaxed);
+        self.raw().mark_used(batch);
     }
 
     pub(super) fn is_used_in(&self, batch: u64) -> bool {
@@ -154,6 +192,7 @@ pub(super) fn size_class(bytes: u64, limit: u64) -> u64 {
 pub(super) struct Pool {
     state: Mutex<PoolState>,
     next_id: AtomicU64,
+    guards: Guards,
 }
 
 #[derive(Default)]
@@ -182,7 +221,11 @@ impl PoolUsage {
 
 impl Pool {
     pub fn new() -> Pool {
-        Pool { state: Mutex::default(), next_id: AtomicU64::new(1) }
+        Pool { state: Mutex::default(), next_id: AtomicU64::new(1), guards: Guards::default() }
+    }
+
+    pub fn guards(&self) -> &Guards {
+        &self.guards
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
@@ -213,7 +256,7 @@ impl Pool {
         Raw { buffer, id: self.next_id.fetch_add(1, Ordering::Relaxed), size, last_batch: AtomicU64::new(0) }
     }
 
-    fn give_back(&self, raw: Raw) {
+    pub fn give_back(&self, raw: Raw) {
         let mut state = self.lock();
         state.clock += 1;
         let clock = state.clock;

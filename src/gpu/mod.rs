@@ -12,6 +12,7 @@ mod adapter;
 mod bind;
 mod buffer;
 pub mod gemm;
+mod guard;
 mod health;
 mod memory;
 mod pipeline;
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use adapter::{AdapterChoice, AdapterKind, AdapterReport, LimitsReport, adapters};
 pub use buffer::{GpuBuffer, MIN_BUFFER_BYTES, Readback};
+pub use guard::UNWRITTEN;
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
@@ -49,6 +51,8 @@ pub struct GpuOptions {
     pub checked: bool,
     /// Ask for WebGPU's default limits only and for no optional feature, as the weakest device would offer.
     pub minimal: bool,
+    /// Lay every buffer between guard words and fill it with a pattern first, for tests; see [`Gpu::broken_guards`].
+    pub guarded: bool,
 }
 
 /// One dispatch of a kernel.
@@ -114,6 +118,7 @@ struct Inner {
     pipelines: Pipelines,
     recorder: Mutex<Recorder>,
     forced_variant: Mutex<Option<tuning::Variant>>,
+    forced_passes: Mutex<Option<tuning::Passes>>,
 }
 
 #[derive(Default)]
@@ -184,6 +189,7 @@ impl Gpu {
             pipelines: Pipelines::default(),
             recorder: Mutex::new(Recorder::new()),
             forced_variant: Mutex::default(),
+            forced_passes: Mutex::default(),
         })))
     }
 
@@ -211,6 +217,15 @@ impl Gpu {
         *self.0.forced_variant.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes all elementwise passes, broadcasts and batch norms use one kind of kernel, whatever the table says; for tests.
+    pub fn force_passes(&self, passes: Option<tuning::Passes>) {
+        *self.0.forced_passes.lock().unwrap_or_else(PoisonError::into_inner) = passes;
+    }
+
+    fn forced_passes(&self) -> Option<tuning::Passes> {
+        *self.0.forced_passes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether kernels may use subgroup operations and subgroups have always this many invocations.
     pub fn has_subgroups_of(&self, size: u32) -> bool {
         let report = &self.0.report;
@@ -230,6 +245,9 @@ impl Gpu {
     /// [`Error::Gpu`] if it is larger than the device allows or memory ran out.
     pub fn alloc(&self, bytes: u64) -> Result<GpuBuffer> {
         self.check()?;
+        if self.0.options.guarded {
+            return self.alloc_guarded(bytes, &mut self.lock());
+        }
         match self.take_pooled(bytes, None)? {
             Some(buffer) => Ok(buffer),
             None => self.create(bytes, &mut self.lock()),
@@ -240,7 +258,10 @@ impl Gpu {
     pub fn upload(&self, bytes: &[u8]) -> Result<GpuBuffer> {
         self.check()?;
         let recorder = &mut self.lock();
-        let buffer = self.alloc_for_host(bytes.len() as u64, recorder)?;
+        let buffer = match self.0.options.guarded {
+            true => self.alloc_guarded(bytes.len() as u64, recorder)?,
+            false => self.alloc_for_host(bytes.len() as u64, recorder)?,
+        };
         recorder.write(self, &buffer, bytes)?;
         Ok(buffer)
     }

@@ -82,6 +82,8 @@ fn math(@builtin(global_invocation_id) gid: vec3<u32>) {
         case 7u: { w = exp(v); }
         case 8u: { w = log(v); }
         case 9u: { w = tanh(v); }
+        case 10u: { w = sin_f32(v); }
+        case 11u: { w = cos_f32(v); }
         default: {}
     }
     y[gid.x] = w;

@@ -89,10 +89,49 @@ fn wanted(gpu: &Gpu, products: &[Product]) -> Variant {
     }
 }
 
+/// How elementwise passes, broadcasts and batch norms run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// By the kernels that serve every shape.
+    General,
+    /// By kernels on runs of so many vec4s an invocation, where the shape allows.
+    Quads(u32),
+}
+
+/// Whether only the kernels that serve every shape may be used.
+pub fn general_only(gpu: &Gpu) -> bool {
+    gpu.forced_passes() == Some(Passes::General)
+}
+
 /// How many vec4s one invocation of an elementwise kernel computes, one after another, of `n` elements in all. Starting
 /// an invocation costs a software adapter as much as computing a few; a GPU wants many invocations.
 pub fn quads(gpu: &Gpu, n: usize) -> u32 {
+    match gpu.forced_passes() {
+        Some(Passes::General) => return 1,
+        Some(Passes::Quads(quads)) => return quads,
+        None => {}
+    }
     if gpu.report().kind == AdapterKind::Software && n >= 1 << 14 { 8 } else { 1 }
+}
+
+impl std::fmt::Display for Variant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Variant::Naive => write!(f, "naive"),
+            Variant::Tile { quads, fill } => write!(f, "tile {0}x{0}, {fill} workgroups", 4 * quads),
+            Variant::Panel { rows, columns } => write!(f, "panel {}x{}", 4 * rows, 4 * columns),
+            Variant::Shuffle { rows, columns } => write!(f, "shuffle {}x{}", 4 * rows, 4 * columns),
+        }
+    }
+}
+
+impl std::fmt::Display for Passes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Passes::General => write!(f, "any shape"),
+            Passes::Quads(quads) => write!(f, "runs of {quads}"),
+        }
+    }
 }
 
 /// Every variant that this device can run, for tests and benchmarks.

@@ -38,13 +38,13 @@ impl Sizes {
     }
 
     /// Whether the kernels on whole vec4s may be used.
-    fn whole_quads(self) -> bool {
-        self.l > 0 && self.l.is_multiple_of(4)
+    fn whole_quads(self, gpu: &Gpu) -> bool {
+        self.l > 0 && self.l.is_multiple_of(4) && !tuning::general_only(gpu)
     }
 
     /// The kernel of this name, and for these sizes; how many invocations a row of l takes.
     fn row_kernel(self, gpu: &Gpu, entries: [&'static str; 2]) -> (Kernel, usize) {
-        match self.whole_quads() {
+        match self.whole_quads(gpu) {
             true => (Kernel::new("batch_norm", entries[1]), self.runs(gpu)),
             false => (Kernel::new("batch_norm", entries[0]), self.l),
         }
@@ -181,7 +181,7 @@ impl Op for Moments {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let s = Sizes::of(x[0].shape);
         let params = s.params(gpu, 0.0);
-        let partial = if s.whole_quads() { "moments_partial_quads" } else { "moments_partial" };
+        let partial = if s.whole_quads(gpu) { "moments_partial_quads" } else { "moments_partial" };
         gpu_two_pass(gpu, [partial, "moments_combine"], &[x[0].buffer], &params, y)
     }
 
@@ -381,7 +381,7 @@ impl Op for BatchNormSums {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let s = Sizes::of(x[0].shape);
         let params = s.params(gpu, self.eps);
-        let partial = if s.whole_quads() { "sums_partial_quads" } else { "sums_partial" };
+        let partial = if s.whole_quads(gpu) { "sums_partial_quads" } else { "sums_partial" };
         let reads = [x[0].buffer, x[1].buffer, x[2].buffer];
         gpu_two_pass(gpu, [partial, "sums_combine"], &reads, &params, y)
     }

@@ -213,7 +213,8 @@ impl Op for Binary {
         let (sa, sb) = (x[0].shape.broadcast_strides(y.shape), x[1].shape.broadcast_strides(y.shape));
         let (mut dims, [mut sa, mut sb]) = collapse(y.shape, [&sa, &sb]);
         let n = y.shape.len();
-        let same = dims.len() == 1 && sa[0] == 1 && sb[0] == 1;
+        let special = !tuning::general_only(gpu);
+        let same = special && dims.len() == 1 && sa[0] == 1 && sb[0] == 1;
         let quads = tuning::quads(gpu, n);
         // Rows of whole vec4s, each beginning at a whole vec4 where an operand lies along it.
         let row = dims.last().copied().unwrap_or(1);
@@ -221,7 +222,7 @@ impl Op for Binary {
             Some((1, outer)) => outer.iter().all(|s| s % 4 == 0),
             inner => inner.is_none_or(|(inner, _)| *inner == 0),
         };
-        let rows = !same && row % 4 == 0 && whole(&sa) && whole(&sb);
+        let rows = special && !same && row % 4 == 0 && whole(&sa) && whole(&sb);
         let [mut inner_a, mut inner_b] = [0; 2];
         if rows {
             dims.pop();

@@ -1,10 +1,11 @@
 //! Case rows: resizing, pooling, blurs, normalisation layers.
 
-use super::{Case, Range, Tolerance::*, normal};
+use super::reductions::as_tensor;
+use super::{Case, Range, Tolerance::*, normal, told};
 use crate::autograd::differentiable_grad;
 use crate::ops::reduce_more::Variance;
 use crate::ops::resample::{Antialias, Coordinates, Nearest};
-use crate::ops::{Indices, PadMode, Pool2d};
+use crate::ops::{PadMode, Pool2d};
 use crate::tensor::{Tensor, recording};
 
 type F = fn(&Tensor) -> Tensor;
@@ -82,7 +83,7 @@ pub(super) fn rows() -> Vec<Case> {
 }
 
 fn max(x: &Tensor, pool: Pool2d) -> Tensor {
-    x.max_pool2d(pool).expect("a working device")
+    told(x.max_pool2d(pool), x.device())
 }
 
 /// The adjoint, with the places of one fixed image.
@@ -129,9 +130,7 @@ fn max_pools() -> Vec<Case> {
     );
     table.push(
         Case::new("max_pool2d: the first of equal ones", vec![([1, 1, 3, 4].into(), Range::Exactly(odd))], |x| {
-            let places: Indices = x[0].max_pool2d_places(Pool2d::new(2).stride(1)).expect("a working device");
-            let values: Vec<f64> = places.to_vec().expect("a working device").iter().map(|&i| i as f64).collect();
-            Tensor::from_f64(x[0].device(), places.shape(), &values)
+            as_tensor(x[0].max_pool2d_places(Pool2d::new(2).stride(1)), x[0].device())
         })
         .within(Exact)
         .order(0),

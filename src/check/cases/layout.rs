@@ -1,6 +1,6 @@
 //! Case rows: moving elements, gathering and scattering.
 
-use super::{Case, Range, Tolerance::*, normal};
+use super::{Case, Range, Tolerance::*, normal, told};
 use crate::ops::{Indices, PadMode};
 use crate::tensor::Tensor;
 
@@ -36,35 +36,35 @@ pub(super) fn rows() -> Vec<Case> {
     ];
     table.extend([
         Case::new("index_select", vec![normal([3, 5, 4])], move |x| {
-            x[0].index_select(1, &pick(&x[0], &[7], &[4, 0, 0, 2, 4, 1, 4])).expect("made on the host")
+            told(x[0].index_select(1, &pick(&x[0], &[7], &[4, 0, 0, 2, 4, 1, 4])), x[0].device())
         })
         .within(Exact),
         Case::new("index_select: last axis", vec![normal([6, 5])], move |x| {
-            x[0].index_select(1, &pick(&x[0], &[3], &[4, 0, 4])).expect("made on the host")
+            told(x[0].index_select(1, &pick(&x[0], &[3], &[4, 0, 4])), x[0].device())
         })
         .within(Exact),
         Case::new("gather", vec![normal([2, 4, 3])], move |x| {
             let places = pick(&x[0], &[2, 2, 3], &[0, 1, 3, 2, 2, 0, 3, 3, 3, 1, 0, 3]);
-            x[0].gather(1, &places).expect("made on the host")
+            told(x[0].gather(1, &places), x[0].device())
         })
         .within(Exact),
         Case::new("scatter_add", vec![normal([3, 5, 2]), normal([3, 6, 2])], move |x| {
-            x[0].scatter_add(1, &pick(&x[0], &[6], &[4, 0, 0, 2, 4, 4]), &x[1]).expect("made on the host")
+            told(x[0].scatter_add(1, &pick(&x[0], &[6], &[4, 0, 0, 2, 4, 4]), &x[1]), x[0].device())
         })
         .within(Accumulated(4)),
         Case::new("embedding", vec![normal([5, 6])], move |x| {
-            x[0].embedding(&pick(&x[0], &[2, 3], &[4, 0, 0, 2, 4, 1])).expect("made on the host")
+            told(x[0].embedding(&pick(&x[0], &[2, 3], &[4, 0, 0, 2, 4, 1])), x[0].device())
         })
         .within(Exact),
         Case::new("axis_map: one row of 9,001 entries", vec![normal([9001, 2])], move |x| {
             let zeros = pick(&x[0], &[9001], &[0; 9001]);
-            Tensor::zeros(x[0].device(), [3, 2]).scatter_add(0, &zeros, &x[0]).expect("made on the host")
+            told(Tensor::zeros(x[0].device(), [3, 2]).scatter_add(0, &zeros, &x[0]), x[0].device())
         })
         .within(Accumulated(9001))
         .order(1),
         Case::new("axis_map: large", vec![normal([37, 301, 29])], move |x| {
             let picks = (0..501).map(|i| i * 7 % 301).collect::<Vec<u32>>();
-            x[0].index_select(1, &pick(&x[0], &[501], &picks)).expect("made on the host")
+            told(x[0].index_select(1, &pick(&x[0], &[501], &picks)), x[0].device())
         })
         .within(Exact)
         .order(0),
@@ -78,7 +78,7 @@ pub(super) fn rows() -> Vec<Case> {
     );
     table.push(
         Case::new("index_select: NaN and infinity", vec![([5].into(), odd)], move |x| {
-            x[0].index_select(0, &pick(&x[0], &[3], &[2, 0, 1])).expect("made on the host")
+            told(x[0].index_select(0, &pick(&x[0], &[3], &[2, 0, 1])), x[0].device())
         })
         .within(Exact)
         .order(0),

@@ -1,0 +1,135 @@
+//! The ways in which a device can compute a case: kernel variants on a GPU, instruction sets and threads on the CPU.
+
+use super::cases::Case;
+use crate::cpu::simd;
+use crate::error::{Error, Result};
+use crate::gpu::tuning;
+use crate::tensor::Device;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Cases of these ops run every variant of the matrix products.
+const PRODUCTS: [&str; 6] = ["matmul", "linear", "gram", "conv2d", "conv2d_input", "conv2d_weight"];
+
+/// Cases of these ops run every kind of elementwise pass, strided copy and batch norm.
+const PASSES: [&str; 23] = [
+    "affine",
+    "tanh",
+    "leaky_relu",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "max",
+    "gt",
+    "lerp",
+    "bce_with_logits",
+    "permute",
+    "expand",
+    "slice",
+    "flip",
+    "tile",
+    "moments",
+    "batch_norm",
+    "batch_norm_with",
+    "instance_norm",
+    "layer_norm",
+    "group_norm",
+    "softmax",
+];
+
+/// One way of computing on a device.
+pub struct Variant {
+    name: String,
+    how: How,
+}
+
+enum How {
+    /// What the program does by itself.
+    AsChosen,
+    Products(tuning::Variant),
+    Passes(tuning::Passes),
+    /// On threads of its own, without the vectors found at run time.
+    Portable(ThreadPool),
+}
+
+impl Variant {
+    /// What the device does by itself.
+    pub fn as_chosen() -> Variant {
+        Variant { name: "as chosen".into(), how: How::AsChosen }
+    }
+
+    /// Every way this device has: first the one it takes by itself, then each one that can be forced on it.
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
+    pub fn all(device: &Device) -> Result<Vec<Variant>> {
+        let mut all = vec![Variant::as_chosen()];
+        match device {
+            Device::Reference => {}
+            Device::Cpu => {
+                if simd::has_avx2() {
+                    let how = How::Portable(pool(rayon::current_num_threads(), true)?);
+                    all.push(Variant { name: "portable".into(), how });
+                }
+            }
+            Device::Gpu(gpu) => {
+                let products = tuning::variants(gpu).into_iter();
+                all.extend(products.map(|v| Variant { name: v.to_string(), how: How::Products(v) }));
+                let passes = [tuning::Passes::General, tuning::Passes::Quads(1), tuning::Passes::Quads(8)];
+                all.extend(passes.map(|p| Variant { name: p.to_string(), how: How::Passes(p) }));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The name in tables.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether this case may come out differently than as chosen.
+    pub fn concerns(&self, case: &Case) -> bool {
+        match self.how {
+            How::AsChosen | How::Portable(_) => true,
+            How::Products(_) => PRODUCTS.contains(&case.op()),
+            How::Passes(_) => PASSES.contains(&case.op()),
+        }
+    }
+
+    /// On the CPU: threads of another number than the caller's (one, or two where it has one) that compute in this way.
+    pub(super) fn other_threads(&self, device: &Device) -> Result<Option<ThreadPool>> {
+        let other = if rayon::current_num_threads() > 1 { 1 } else { 2 };
+        let portable = matches!(self.how, How::Portable(_));
+        if *device == Device::Cpu { pool(other, portable).map(Some) } else { Ok(None) }
+    }
+
+    /// Does `work` in this way.
+    pub(super) fn run<R: Send>(&self, device: &Device, work: impl FnOnce() -> R + Send) -> R {
+        match (&self.how, device) {
+            (How::Products(variant), Device::Gpu(gpu)) => {
+                gpu.force_variant(Some(*variant));
+                let done = work();
+                gpu.force_variant(None);
+                done
+            }
+            (How::Passes(passes), Device::Gpu(gpu)) => {
+                gpu.force_passes(Some(*passes));
+                let done = work();
+                gpu.force_passes(None);
+                done
+            }
+            (How::Portable(pool), _) => pool.install(work),
+            _ => work(),
+        }
+    }
+}
+
+fn pool(threads: usize, portable: bool) -> Result<ThreadPool> {
+    let start = move |_| {
+        if portable {
+            simd::be_portable();
+        }
+    };
+    let built = ThreadPoolBuilder::new().num_threads(threads).start_handler(start).build();
+    built.map_err(|error| Error::Invalid(format!("{threads} threads cannot be started: {error}")))
+}
