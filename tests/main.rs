@@ -11,5 +11,6 @@ mod kernels;
 mod known_values;
 mod layering;
 mod ops;
+mod properties;
 mod random;
 mod seed_keras;
