@@ -4,6 +4,7 @@ mod autograd;
 mod checkpoint;
 mod determinism;
 mod devices;
+mod extremes;
 mod gan;
 mod golden;
 mod gradients;
