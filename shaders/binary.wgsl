@@ -1,5 +1,6 @@
 //!use index
 //!use math
+//!use span
 // y = f(a, b) elementwise, f chosen by `op` (the twin of the table in src/ops/binary.rs), with one constant c.
 // An operand is read through strides, 0 along the axes on which it is broadcast. Three entry points, by shape.
 
@@ -19,6 +20,10 @@ struct Params {
     dims: array<u32, 6>,
     strides_a: array<u32, 6>,
     strides_b: array<u32, 6>,
+    // The elements of each tensor that are bound; all of them, unless in pieces. Only `broadcast` looks at these.
+    y: Span,
+    a: Span,
+    b: Span,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -121,16 +126,18 @@ fn rows(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
     }
 }
 
-// Any shapes. One invocation computes four neighbouring elements.
+// Any shapes. One invocation computes four neighbouring elements, up to number n, where both operands are bound.
 // Grid: ceil(n / 4) invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn broadcast(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = linear_id(gid, groups, 64u) * 4u;
+    let i = params.y.start + linear_id(gid, groups, 64u) * 4u;
 //!repeat j 0..4
     if i + $j < params.n {
         let at_a = strided_index(i + $j, params.rank, params.dims, params.strides_a);
         let at_b = strided_index(i + $j, params.rank, params.dims, params.strides_b);
-        y[i + $j] = f(a[at_a], b[at_b], params.c);
+        if is_bound(at_a, params.a) && is_bound(at_b, params.b) {
+            y[i + $j - params.y.start] = f(a[at_a - params.a.start], b[at_b - params.b.start], params.c);
+        }
     }
 //!end
 }

@@ -12,6 +12,8 @@ struct Params {
     domain: u32,
     index_low: u32,
     index_high: u32,
+    // The number of the first block.
+    first: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> y: array<vec4<f32>>;
@@ -27,7 +29,7 @@ fn block(i: u32) -> vec4<u32> {
 fn uniform_numbers(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups, 64u);
     if i * 4u < params.n {
-        y[i] = vec4<f32>(block(i) >> vec4<u32>(8u)) * 5.9604644775390625e-8;
+        y[i] = vec4<f32>(block(params.first + i) >> vec4<u32>(8u)) * 5.9604644775390625e-8;
     }
 }
 
@@ -57,7 +59,7 @@ fn turn(word: u32) -> vec2<f32> {
 fn normal_numbers(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups, 64u);
     if i * 4u < params.n {
-        let words = block(i);
+        let words = block(params.first + i);
         y[i] = vec4<f32>(radius(words.x) * turn(words.y), radius(words.z) * turn(words.w));
     }
 }

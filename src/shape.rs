@@ -13,6 +13,11 @@ impl Shape {
         self.0.iter().product()
     }
 
+    /// Number of elements, or `None` if it cannot be counted.
+    pub fn checked_len(&self) -> Option<usize> {
+        self.0.iter().try_fold(1usize, |n, &len| n.checked_mul(len))
+    }
+
     /// True if an axis has size 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

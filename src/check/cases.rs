@@ -50,7 +50,16 @@ pub enum Range {
 impl Case {
     fn new(name: &str, inputs: Vec<(Shape, Range)>, run: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static) -> Case {
         let seed = name.bytes().fold(17u64, |h, b| h.wrapping_mul(0x100_0000_01b3) ^ b as u64);
-        Case { name: name.into(), run: Box::new(run), inputs, tolerance: Elementwise, floor: 0.0, order: 2, constants: None, seed }
+        Case {
+            name: name.into(),
+            run: Box::new(run),
+            inputs,
+            tolerance: Elementwise,
+            floor: 0.0,
+            order: 2,
+            constants: None,
+            seed,
+        }
     }
 
     fn within(mut self, tolerance: Tolerance) -> Case {
@@ -426,9 +435,11 @@ fn large() -> Vec<Case> {
             x[0].matmul(&x[1])
         })
         .within(Accumulated(1030)),
-        Case::new("conv2d: large, any fractions", vec![anything([3, 33, 14, 18]), anything([33, 33, 4, 4])], move |x| {
-            x[0].conv2d(&x[1], big)
-        })
+        Case::new(
+            "conv2d: large, any fractions",
+            vec![anything([3, 33, 14, 18]), anything([33, 33, 4, 4])],
+            move |x| x[0].conv2d(&x[1], big),
+        )
         .within(Accumulated(528)),
         Case::new("sum: large, any fractions", vec![anything([70_001])], |x| x[0].sum()).within(Accumulated(70_001)),
         Case::new("conv2d: large", vec![normal([9, 33, 14, 18]), normal([65, 33, 4, 4])], move |x| {

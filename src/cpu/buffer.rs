@@ -29,13 +29,23 @@ pub struct CpuBuffer {
 
 impl CpuBuffer {
     /// A buffer of `len` elements whose content is arbitrary: the caller writes every element.
+    ///
+    /// # Panics
+    /// If there is no memory for it.
+    #[track_caller]
     pub fn uninit(len: usize) -> CpuBuffer {
+        CpuBuffer::try_uninit(len).unwrap_or_else(|| panic!("no memory for {len} more f32"))
+    }
+
+    /// The same, or `None` if there is no memory for it.
+    pub fn try_uninit(len: usize) -> Option<CpuBuffer> {
         if guard::is_on() {
-            return CpuBuffer { data: guard::surrounded(len), start: guard::WORDS, len };
+            return Some(CpuBuffer { data: guard::surrounded(len), start: guard::WORDS, len });
         }
         if len < SMALL {
-            return CpuBuffer { data: vec![0.0; len], start: 0, len };
+            return Some(CpuBuffer { data: vec![0.0; len], start: 0, len });
         }
+        // A buffer of a class that is too large may still fit as it is.
         let class = size_class(len);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         let data = pool.free.get_mut(&class).and_then(Vec::pop);
@@ -43,7 +53,8 @@ impl CpuBuffer {
             pool.kept -= class;
         }
         drop(pool);
-        CpuBuffer { data: data.unwrap_or_else(|| vec![0.0; class]), start: 0, len }
+        let data = data.or_else(|| try_zeros(class)).or_else(|| try_zeros(len))?;
+        Some(CpuBuffer { data, start: 0, len })
     }
 
     /// A buffer of `len` zeros.
@@ -52,6 +63,11 @@ impl CpuBuffer {
         buffer.fill(0.0);
         buffer
     }
+}
+
+/// `len` zeros, or `None` if there is no memory for them.
+pub fn try_zeros<T: bytemuck::Zeroable>(len: usize) -> Option<Vec<T>> {
+    bytemuck::allocation::try_zeroed_vec(len).ok()
 }
 
 /// The next of 2^k and 1.5·2^k.

@@ -10,4 +10,4 @@ mod product;
 pub mod simd;
 mod tile;
 
-pub use buffer::CpuBuffer;
+pub use buffer::{CpuBuffer, try_zeros};

@@ -284,7 +284,7 @@ impl Call<'_> {
         let k = products.iter().map(|p| p.k).max().unwrap_or(0);
         let wanted = fill / products.iter().map(tiles).sum::<usize>().max(1);
         // Not so many that the partial sums outweigh the operands or exceed a buffer.
-        let room = self.gpu.max_buffer_bytes() as usize / (len * 4).max(1);
+        let room = self.gpu.max_binding_bytes() as usize / (len * 4).max(1);
         let splits = wanted.min(k / 256).min(room).clamp(1, 64).max(k.div_ceil(8 * MOST_TURNS));
         let partials = if splits > 1 { Some(self.gpu.alloc((splits * len * 4) as u64)?) } else { None };
         for p in products {

@@ -34,17 +34,23 @@ impl Gpu {
         self.create(bytes, recorder)
     }
 
+    /// The size that a buffer of `bytes` gets: one that can be bound whole, if `bytes` can.
+    fn class(&self, bytes: u64) -> u64 {
+        let limit = if bytes <= self.0.max_binding_bytes { self.0.max_binding_bytes } else { self.0.max_buffer_bytes };
+        size_class(bytes, limit)
+    }
+
     pub(super) fn take_pooled(&self, bytes: u64, idle_after: Option<u64>) -> Result<Option<GpuBuffer>> {
         if bytes > self.0.max_buffer_bytes {
             return Err(self.too_large(bytes));
         }
-        let raw = self.0.pool.take(size_class(bytes, self.0.max_buffer_bytes), idle_after);
+        let raw = self.0.pool.take(self.class(bytes), idle_after);
         Ok(raw.map(|raw| GpuBuffer::new(raw, bytes, &self.0.pool)))
     }
 
     /// A new buffer. If memory is out, gives back what the pool holds and tries again.
     pub(super) fn create(&self, bytes: u64, recorder: &mut Recorder) -> Result<GpuBuffer> {
-        let class = size_class(bytes, self.0.max_buffer_bytes);
+        let class = self.class(bytes);
         recorder.bindings.forget(&self.0.pool.trim_for(class));
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let mut made = self.create_wgpu(class, usage, "toile buffer");
@@ -88,11 +94,21 @@ impl Gpu {
 
     pub(super) fn too_large(&self, bytes: u64) -> Error {
         Error::Gpu(format!(
-            "a buffer of {} is too large for {}, which takes {} at most; take a smaller batch (--accumulate keeps its \
-             effect) or --device cpu",
+            "a buffer of {} is too large for {}, which takes {} at most; take a smaller batch or \
+             --device cpu",
             size_text(bytes),
             self.0.report.name,
             size_text(self.0.max_buffer_bytes)
+        ))
+    }
+
+    pub(super) fn too_large_to_bind(&self, label: &str, bytes: u64) -> Error {
+        Error::Gpu(format!(
+            "{label}: a buffer of {} is too large for one kernel on {}, which sees {} at a time; take a smaller batch \
+             or --device cpu",
+            size_text(bytes),
+            self.0.report.name,
+            size_text(self.max_binding_bytes())
         ))
     }
 
@@ -105,7 +121,7 @@ impl Gpu {
 }
 
 /// Bytes for people.
-fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
         1024..0x100000 => format!("{:.1} KiB", bytes as f64 / 1024.0),

@@ -15,6 +15,7 @@ pub mod gemm;
 mod guard;
 mod health;
 mod memory;
+pub mod pieces;
 mod pipeline;
 mod recorder;
 pub mod shader;
@@ -34,6 +35,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use adapter::{AdapterChoice, AdapterKind, AdapterReport, LimitsReport, adapters};
 pub use buffer::{GpuBuffer, MIN_BUFFER_BYTES, Readback};
 pub use guard::UNWRITTEN;
+pub(crate) use memory::size_text;
+pub use pieces::{Pieces, Span, in_pieces, reach};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
@@ -108,6 +111,9 @@ struct Inner {
     report: AdapterReport,
     options: GpuOptions,
     max_buffer_bytes: u64,
+    max_binding_bytes: u64,
+    /// What tests allow kernels to see at a time.
+    binding_limit: AtomicU64,
     device: wgpu::Device,
     queue: wgpu::Queue,
     health: Arc<Health>,
@@ -173,12 +179,15 @@ impl Gpu {
         });
 
         let limits = device.limits();
-        let max_buffer_bytes =
-            limits.max_buffer_size.min(limits.max_storage_buffer_binding_size) & !(MIN_BUFFER_BYTES - 1);
+        // Kernels count elements in u32.
+        let max_buffer_bytes = limits.max_buffer_size.min((16 << 30) - MIN_BUFFER_BYTES) & !(MIN_BUFFER_BYTES - 1);
+        let max_binding_bytes = max_buffer_bytes.min(limits.max_storage_buffer_binding_size) & !(MIN_BUFFER_BYTES - 1);
         Ok(Gpu(Arc::new(Inner {
             report: AdapterReport { limits: LimitsReport::new(&limits), ..report },
             options,
             max_buffer_bytes,
+            max_binding_bytes,
+            binding_limit: AtomicU64::new(u64::MAX),
             device,
             queue,
             health,
@@ -233,7 +242,7 @@ impl Gpu {
         offered && report.subgroup_min == size && report.subgroup_max == size
     }
 
-    /// The largest buffer a kernel can use, in bytes.
+    /// The largest buffer, in bytes. A kernel may see less of it at a time: [`Gpu::max_binding_bytes`].
     pub fn max_buffer_bytes(&self) -> u64 {
         self.0.max_buffer_bytes
     }
@@ -318,7 +327,7 @@ impl Gpu {
         assert!(bytes <= buffer.bytes(), "read: {bytes} bytes of {buffer:?}");
         assert!(buffer.is_from(&self.0.pool), "read: {buffer:?} is of another device");
         self.check()?;
-        let class = size_class(bytes, u64::MAX);
+        let class = size_class(bytes, self.0.max_buffer_bytes);
         let staging = match self.0.staging.take(class) {
             Some(staging) => staging,
             None => {
@@ -368,6 +377,10 @@ impl Gpu {
             let message =
                 format!("{}: a grid of {x} x {y} x {z} workgroups; the device takes {most} a side", call.label);
             return Err(Error::Gpu(message));
+        }
+        let most = self.max_binding_bytes();
+        if let Some(buffer) = call.reads.iter().chain(call.writes).find(|buffer| buffer.bytes() > most) {
+            return Err(self.too_large_to_bind(call.label, buffer.bytes()));
         }
         let bound = call.reads.len() + call.writes.len() + usize::from(!call.params.is_empty());
         let most = limits.storage_buffers_per_stage.min(255) as usize;

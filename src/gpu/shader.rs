@@ -45,6 +45,7 @@ const FILES: &[(&str, &str)] = shader_files! {
     "lib/math.wgsl"
     "lib/panel.wgsl"
     "lib/scatter.wgsl"
+    "lib/span.wgsl"
     "lib/texel.wgsl"
     "lib/philox.wgsl"
 };

@@ -2,7 +2,7 @@
 
 use crate::cpu::parallel::for_rows;
 use crate::error::Result;
-use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, Span, grid, in_pieces};
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
 use std::collections::HashMap;
@@ -189,11 +189,13 @@ impl MapAxis {
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Params {
-    n: u32,
     in_len: u32,
     out_len: u32,
     inner: u32,
     entries: u32,
+    y: Span,
+    x: Span,
+    accumulate: u32,
 }
 
 impl Op for MapAxis {
@@ -247,21 +249,34 @@ impl Op for MapAxis {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let rows = self.map.rows();
-        let params = Params {
-            n: y.shape.len() as u32,
-            in_len: rows.in_len as u32,
-            out_len: rows.out_len() as u32,
-            inner: self.inner(x[0].shape) as u32,
-            entries: rows.from.len() as u32,
-        };
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("axis_map", "axis_map"),
-            reads: &[x[0].buffer, &rows.upload(gpu)?],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&params),
-            workgroups: grid(y.shape.len() as u64, 64),
-            label: self.name(),
-        })
+        let table = rows.upload(gpu)?;
+        let inner = self.inner(x[0].shape);
+        let [in_x, in_y] = [x[0].shape, y.shape].map(|shape| gpu.pieces(shape.len()));
+        let kernel = in_pieces(Kernel::new("axis_map", "axis_map"), &[in_x, in_y]);
+        let [image_x, image_y] = [rows.in_len * inner, rows.out_len() * inner];
+        for to in in_y.all() {
+            let reach = to.start / image_y * image_x..to.end.div_ceil(image_y) * image_x;
+            for (i, from) in in_x.reaching(reach).enumerate() {
+                let params = Params {
+                    in_len: rows.in_len as u32,
+                    out_len: rows.out_len() as u32,
+                    inner: inner as u32,
+                    entries: rows.from.len() as u32,
+                    y: Span::from(&to),
+                    x: Span::from(&from),
+                    accumulate: u32::from(i > 0),
+                };
+                gpu.run(&KernelCall {
+                    kernel: kernel.clone(),
+                    reads: &[&x[0].buffer.piece(&from), &table],
+                    writes: &[&y.buffer.piece(&to)],
+                    params: bytemuck::bytes_of(&params),
+                    workgroups: grid(to.len() as u64, 64),
+                    label: self.name(),
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn vjp(&self, _: &[Tensor], _: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {

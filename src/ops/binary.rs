@@ -3,10 +3,11 @@
 use crate::cpu::parallel::{for_pieces, for_rows};
 use crate::error::Result;
 use crate::gpu::tuning;
-use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, Kernel, KernelCall, Span, grid, in_pieces, reach};
 use crate::ops::layout::{MAX_RANK, padded};
 use crate::shape::{Shape, collapse};
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
+use bytemuck::Zeroable;
 
 /// The functions, with the convention at each kink.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,6 +102,57 @@ impl Binary {
         }
     }
 
+    /// Operands of one shape that are too large to be bound whole.
+    fn flat_pieces(self, gpu: &Gpu, [(a, _), (b, _)]: [(GpuView, &[usize]); 2], y: GpuView) -> Result<()> {
+        let (code, c) = self.code();
+        gpu.pieces(y.shape.len()).all().try_for_each(|piece| {
+            let quads = tuning::quads(gpu, piece.len());
+            let params = Params { n: piece.len() as u32, c, quads, ..Params::zeroed() };
+            gpu.run(&KernelCall {
+                kernel: Kernel::new("binary", "same_shape").constant("op", code as f64),
+                reads: &[&a.buffer.piece(&piece), &b.buffer.piece(&piece)],
+                writes: &[&y.buffer.piece(&piece)],
+                params: bytemuck::bytes_of(&params),
+                workgroups: grid(piece.len().div_ceil(4 * quads as usize) as u64, 64),
+                label: self.name(),
+            })
+        })
+    }
+
+    /// The same with broadcasts: each piece of y with those pieces of a and b that it may read.
+    fn pieces(self, gpu: &Gpu, dims: &[usize], [a, b]: [(GpuView, &[usize]); 2], y: GpuView) -> Result<()> {
+        let (code, c) = self.code();
+        let [in_y, in_a, in_b] = [y.shape, a.0.shape, b.0.shape].map(|shape| gpu.pieces(shape.len()));
+        let kernel = in_pieces(Kernel::new("binary", "broadcast").constant("op", code as f64), &[in_y, in_a, in_b]);
+        for piece in in_y.all() {
+            for from_a in in_a.reaching(reach(dims, a.1, 0, &piece)) {
+                for from_b in in_b.reaching(reach(dims, b.1, 0, &piece)) {
+                    let params = Params {
+                        n: piece.end as u32,
+                        c,
+                        rank: dims.len() as u32,
+                        dims: padded(dims, 1),
+                        strides_a: padded(a.1, 0),
+                        strides_b: padded(b.1, 0),
+                        y: Span::from(&piece),
+                        a: Span::from(&from_a),
+                        b: Span::from(&from_b),
+                        ..Params::zeroed()
+                    };
+                    gpu.run(&KernelCall {
+                        kernel: kernel.clone(),
+                        reads: &[&a.0.buffer.piece(&from_a), &b.0.buffer.piece(&from_b)],
+                        writes: &[&y.buffer.piece(&piece)],
+                        params: bytemuck::bytes_of(&params),
+                        workgroups: grid(piece.len().div_ceil(4) as u64, 64),
+                        label: self.name(),
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
         let (sa, sb) = (x[0].shape.broadcast_strides(shape), x[1].shape.broadcast_strides(shape));
         for (i, y) in y.iter_mut().enumerate() {
@@ -149,6 +201,9 @@ struct Params {
     dims: [u32; MAX_RANK],
     strides_a: [u32; MAX_RANK],
     strides_b: [u32; MAX_RANK],
+    y: Span,
+    a: Span,
+    b: Span,
 }
 
 impl Op for Binary {
@@ -213,8 +268,14 @@ impl Op for Binary {
         let (sa, sb) = (x[0].shape.broadcast_strides(y.shape), x[1].shape.broadcast_strides(y.shape));
         let (mut dims, [mut sa, mut sb]) = collapse(y.shape, [&sa, &sb]);
         let n = y.shape.len();
+        let flat = dims.len() == 1 && sa[0] == 1 && sb[0] == 1;
+        let sizes = [n, x[0].shape.len(), x[1].shape.len()].map(|n| gpu.pieces(n));
+        if sizes.iter().any(|pieces| pieces.are_many()) {
+            let operands = [(x[0], &sa[..]), (x[1], &sb[..])];
+            return if flat { self.flat_pieces(gpu, operands, y) } else { self.pieces(gpu, &dims, operands, y) };
+        }
         let special = !tuning::general_only(gpu);
-        let same = special && dims.len() == 1 && sa[0] == 1 && sb[0] == 1;
+        let same = special && flat;
         let quads = tuning::quads(gpu, n);
         // Rows of whole vec4s, each beginning at a whole vec4 where an operand lies along it.
         let row = dims.last().copied().unwrap_or(1);
@@ -241,6 +302,9 @@ impl Op for Binary {
             dims: padded(&dims, 1),
             strides_a: padded(&sa, 0),
             strides_b: padded(&sb, 0),
+            y: Span::from(&(0..n)),
+            a: Span::from(&(0..x[0].shape.len())),
+            b: Span::from(&(0..x[1].shape.len())),
         };
         let (entry, invocations) = match (same, rows) {
             (true, _) => ("same_shape", n.div_ceil(4 * quads as usize)),

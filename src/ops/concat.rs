@@ -2,7 +2,7 @@
 
 use crate::cpu::parallel::for_rows;
 use crate::error::Result;
-use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, Kernel, KernelCall, Span, grid, in_pieces};
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Tensor, View, apply};
 
@@ -23,10 +23,11 @@ impl Concat {
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct PlaceParams {
-    n: u32,
     row: u32,
     y_row: u32,
     start: u32,
+    x: Span,
+    y: Span,
 }
 
 impl Op for Concat {
@@ -75,18 +76,32 @@ impl Op for Concat {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let y_row = self.row(y.shape) as u32;
+        let y_row = self.row(y.shape);
         let mut start = 0;
         for x in x {
-            let (n, row) = (x.shape.len() as u32, self.row(x.shape) as u32);
-            gpu.run(&KernelCall {
-                kernel: Kernel::new("layout", "place"),
-                reads: &[x.buffer],
-                writes: &[y.buffer],
-                params: bytemuck::bytes_of(&PlaceParams { n, row, y_row, start }),
-                workgroups: grid(n as u64, 64),
-                label: self.name(),
-            })?;
+            let row = self.row(x.shape);
+            let [in_x, in_y] = [x.shape, y.shape].map(|shape| gpu.pieces(shape.len()));
+            let kernel = in_pieces(Kernel::new("layout", "place"), &[in_x, in_y]);
+            for from in in_x.all().filter(|piece| !piece.is_empty()) {
+                let place = |i: usize| i / row * y_row + start + i % row;
+                for to in in_y.reaching(place(from.start)..place(from.end - 1) + 1) {
+                    let params = PlaceParams {
+                        row: row as u32,
+                        y_row: y_row as u32,
+                        start: start as u32,
+                        x: Span::from(&from),
+                        y: Span::from(&to),
+                    };
+                    gpu.run(&KernelCall {
+                        kernel: kernel.clone(),
+                        reads: &[&x.buffer.piece(&from)],
+                        writes: &[&y.buffer.piece(&to)],
+                        params: bytemuck::bytes_of(&params),
+                        workgroups: grid(from.len() as u64, 64),
+                        label: self.name(),
+                    })?;
+                }
+            }
             start += row;
         }
         Ok(())

@@ -2,9 +2,8 @@
 
 use crate::cpu::parallel::for_pieces;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, Span, grid, in_pieces};
 use crate::ops::Indices;
-use crate::ops::layout::{MAX_RANK, padded};
 use crate::ops::reduce::{Split, offset, without};
 use crate::shape::Shape;
 use crate::tensor::{Device, GpuView, Op, Real, Storage, Tensor, View, apply, reference_loops};
@@ -53,22 +52,6 @@ impl Extremum {
     }
 }
 
-/// Twin of `Params` in `extremum.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    outputs: u32,
-    count: u32,
-    chunk: u32,
-    chunks: u32,
-    kept_rank: u32,
-    summed_rank: u32,
-    kept_dims: [u32; MAX_RANK],
-    kept_strides: [u32; MAX_RANK],
-    summed_dims: [u32; MAX_RANK],
-    summed_strides: [u32; MAX_RANK],
-}
-
 impl Op for Extremum {
     fn name(&self) -> &'static str {
         if self.least { "min_axes" } else { "max_axes" }
@@ -93,46 +76,8 @@ impl Op for Extremum {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let Split { kept, summed, .. } = Split::new(x[0].shape, &self.axes);
-        let outputs = y.shape.len();
-        let mut count: usize = summed.0.iter().product();
-        let mut params = Params {
-            outputs: outputs as u32,
-            count: count as u32,
-            chunk: 0,
-            chunks: 0,
-            kept_rank: kept.0.len().max(1) as u32,
-            summed_rank: summed.0.len().max(1) as u32,
-            kept_dims: padded(&kept.0, 1),
-            kept_strides: padded(&kept.1, 0),
-            summed_dims: padded(&summed.0, 1),
-            summed_strides: padded(&summed.1, 0),
-        };
-        let mut from = x[0].buffer.clone();
-        loop {
-            let chunks = count.div_ceil(CHUNK).max(1);
-            (params.count, params.chunk, params.chunks) = (count as u32, CHUNK.min(count) as u32, chunks as u32);
-            let to = if chunks == 1 { y.buffer.clone() } else { gpu.alloc((outputs * chunks) as u64 * 4)? };
-            gpu.run(&KernelCall {
-                kernel: Kernel::new("extremum", "extremum").constant("least", self.least as u32 as f64),
-                reads: &[&from],
-                writes: &[&to],
-                params: bytemuck::bytes_of(&params),
-                workgroups: grid((outputs * chunks) as u64, 64),
-                label: self.name(),
-            })?;
-            if chunks == 1 {
-                return Ok(());
-            }
-            // Next pass: the best of each chunk [outputs, chunks].
-            count = chunks;
-            (params.kept_rank, params.summed_rank) = (1, 1);
-            params.kept_dims = padded(&[outputs], 1);
-            params.kept_strides = padded(&[chunks], 0);
-            params.summed_dims = padded(&[chunks], 1);
-            params.summed_strides = padded(&[1], 0);
-            from = to;
-        }
+        let kernel = Kernel::new("extremum", "extremum").constant("least", self.least as u32 as f64);
+        Split::new(x[0].shape, &self.axes).run_on_gpu(gpu, &kernel, x[0], y, self.name())
     }
 
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
@@ -146,12 +91,13 @@ impl Op for Extremum {
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct PlaceParams {
-    n: u32,
-    len: u32,
     inner: u32,
     count: u32,
     chunk: u32,
     chunks: u32,
+    y: Span,
+    x: Span,
+    accumulate: u32,
 }
 
 /// x as [outer, len, inner].
@@ -176,33 +122,43 @@ fn best_places<T: Real>(x: &[T], s: Sizes, least: bool) -> Vec<u32> {
     (0..s.outer * s.inner).map(one).collect()
 }
 
+/// Passes over the candidates [outer, count, inner], their values and places, until one is left for each output.
 fn gpu_best_places(gpu: &Gpu, x: &GpuBuffer, s: Sizes, least: bool) -> Result<GpuBuffer> {
-    let (mut from, mut count, mut first) = (x.clone(), s.len, true);
+    let kernel = Kernel::new("extremum", "best_place").constant("least", least as u32 as f64);
+    let (mut values, mut places, mut count, mut first) = (x.clone(), x.clone(), s.len, true);
     loop {
         let chunks = count.div_ceil(CHUNK);
         let n = s.outer * chunks * s.inner;
-        let params = PlaceParams {
-            n: n as u32,
-            len: s.len as u32,
-            inner: s.inner as u32,
-            count: count as u32,
-            chunk: CHUNK.min(count) as u32,
-            chunks: chunks as u32,
-        };
-        let to = gpu.alloc(n as u64 * 4)?;
-        let kernel = Kernel::new("extremum", "best_place").constant("least", least as u32 as f64);
-        gpu.run(&KernelCall {
-            kernel: kernel.constant("first_pass", first as u32 as f64),
-            reads: &[x, &from],
-            writes: &[&to],
-            params: bytemuck::bytes_of(&params),
-            workgroups: grid(n as u64, 64),
-            label: "best_place",
-        })?;
-        if chunks == 1 {
-            return Ok(to);
+        let (best, at) = (gpu.alloc(n as u64 * 4)?, gpu.alloc(n as u64 * 4)?);
+        let [in_x, in_y] = [s.outer * count * s.inner, n].map(|len| gpu.pieces(len));
+        let kernel = in_pieces(kernel.clone().constant("first_pass", first as u32 as f64), &[in_x, in_y]);
+        for to in in_y.all() {
+            let images = to.start / (chunks * s.inner)..to.end.div_ceil(chunks * s.inner);
+            let reach = images.start * count * s.inner..images.end * count * s.inner;
+            for (i, from) in in_x.reaching(reach).enumerate() {
+                let params = PlaceParams {
+                    inner: s.inner as u32,
+                    count: count as u32,
+                    chunk: CHUNK.min(count) as u32,
+                    chunks: chunks as u32,
+                    y: Span::from(&to),
+                    x: Span::from(&from),
+                    accumulate: u32::from(i > 0),
+                };
+                gpu.run(&KernelCall {
+                    kernel: kernel.clone(),
+                    reads: &[&values.piece(&from), &places.piece(&from)],
+                    writes: &[&best.piece(&to), &at.piece(&to)],
+                    params: bytemuck::bytes_of(&params),
+                    workgroups: grid(to.len() as u64, 64),
+                    label: "best_place",
+                })?;
+            }
         }
-        (from, count, first) = (to, chunks, false);
+        if chunks == 1 {
+            return Ok(at);
+        }
+        (values, places, count, first) = (best, at, chunks, false);
     }
 }
 

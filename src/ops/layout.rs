@@ -3,7 +3,7 @@
 use crate::cpu::parallel::for_pieces;
 use crate::error::Result;
 use crate::gpu::tuning;
-use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, Kernel, KernelCall, Span, grid, in_pieces, reach};
 use crate::shape::{Shape, collapse};
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
 
@@ -134,6 +134,8 @@ struct StridedParams {
     runs: u32,
     dims: [u32; MAX_RANK],
     strides: [u32; MAX_RANK],
+    y: Span,
+    x: Span,
 }
 
 impl Op for Strided {
@@ -204,25 +206,38 @@ impl Op for Strided {
         let (offset, strides) = self.map(x[0].shape);
         let n = y.shape.len();
         let (mut dims, [mut strides]) = collapse(y.shape, [&strides]);
-        let (row, row_stride) = (dims.pop().unwrap_or(1), strides.pop().unwrap_or(0));
-        let runs = row.div_ceil(4 * tuning::quads(gpu, n) as usize);
-        let params = StridedParams {
-            n: n as u32,
-            rank: dims.len().max(1) as u32,
-            offset: offset as u32,
-            row: row as u32,
-            row_stride: row_stride as u32,
-            runs: runs as u32,
-            dims: padded(&dims, 1),
-            strides: padded(&strides, 0),
+        let [in_y, in_x] = [n, x[0].shape.len()].map(|n| gpu.pieces(n));
+        let whole = !in_y.are_many() && !in_x.are_many();
+        let reach = |piece: &_| reach(&dims, &strides, offset, piece);
+        let pairs: Vec<_> = in_y.all().flat_map(|y| in_x.reaching(reach(&y)).map(move |x| (y.clone(), x))).collect();
+        // In pieces, rows are single elements: a row may begin in one piece and end in another.
+        let (row, row_stride) = match whole {
+            true => (dims.pop().unwrap_or(1), strides.pop().unwrap_or(0)),
+            false => (1, 0),
         };
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("layout", "strided"),
-            reads: &[x[0].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&params),
-            workgroups: grid((n / row * runs) as u64, 64),
-            label: self.name(),
+        let runs = row.div_ceil(4 * tuning::quads(gpu, n) as usize);
+        let kernel = in_pieces(Kernel::new("layout", "strided"), &[in_y, in_x]);
+        pairs.into_iter().try_for_each(|(to, from)| {
+            let params = StridedParams {
+                n: to.len() as u32,
+                rank: dims.len().max(1) as u32,
+                offset: offset as u32,
+                row: row as u32,
+                row_stride: row_stride as u32,
+                runs: runs as u32,
+                dims: padded(&dims, 1),
+                strides: padded(&strides, 0),
+                y: Span::from(&to),
+                x: Span::from(&from),
+            };
+            gpu.run(&KernelCall {
+                kernel: kernel.clone(),
+                reads: &[&x[0].buffer.piece(&from)],
+                writes: &[&y.buffer.piece(&to)],
+                params: bytemuck::bytes_of(&params),
+                workgroups: grid((to.len() / row * runs) as u64, 64),
+                label: self.name(),
+            })
         })
     }
 
@@ -271,13 +286,14 @@ impl Pad {
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct PadParams {
-    n: u32,
     rank: u32,
     value: f32,
     dims: [u32; MAX_RANK],
     start: [u32; MAX_RANK],
     step: [u32; MAX_RANK],
     x_dims: [u32; MAX_RANK],
+    y: Span,
+    x: Span,
 }
 
 impl Op for Pad {
@@ -305,23 +321,31 @@ impl Op for Pad {
     reference_loops!(cpu);
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let params = PadParams {
-            n: y.shape.len() as u32,
-            rank: y.shape.rank().max(1) as u32,
-            value: self.value as f32,
-            dims: padded(y.shape, 1),
-            start: padded(&self.start, 0),
-            step: padded(&self.step, 1),
-            x_dims: padded(x[0].shape, 1),
-        };
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("layout", "pad"),
-            reads: &[x[0].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&params),
-            workgroups: grid(y.shape.len() as u64, 64),
-            label: self.name(),
-        })
+        let [in_y, in_x] = [y.shape, x[0].shape].map(|shape| gpu.pieces(shape.len()));
+        let kernel = in_pieces(Kernel::new("layout", "pad"), &[in_y, in_x]);
+        for to in in_y.all() {
+            for from in in_x.all() {
+                let params = PadParams {
+                    rank: y.shape.rank().max(1) as u32,
+                    value: self.value as f32,
+                    dims: padded(y.shape, 1),
+                    start: padded(&self.start, 0),
+                    step: padded(&self.step, 1),
+                    x_dims: padded(x[0].shape, 1),
+                    y: Span::from(&to),
+                    x: Span::from(&from),
+                };
+                gpu.run(&KernelCall {
+                    kernel: kernel.clone(),
+                    reads: &[&x[0].buffer.piece(&from)],
+                    writes: &[&y.buffer.piece(&to)],
+                    params: bytemuck::bytes_of(&params),
+                    workgroups: grid(to.len() as u64, 64),
+                    label: self.name(),
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {

@@ -16,20 +16,24 @@ struct Params {
     domain: u32,
     index_low: u32,
     index_high: u32,
+    first: u32,
 }
 
 fn on_gpu(gpu: &Gpu, n: usize, stream: &Stream, entry: &'static str) -> Result<GpuBuffer> {
     let buffer = gpu.alloc(n as u64 * 4)?;
     let ([seed_low, seed_high], [domain, index_low, index_high]) = stream.identity();
-    let params = Params { n: n as u32, seed_low, seed_high, domain, index_low, index_high };
-    gpu.run(&KernelCall {
-        kernel: Kernel::new("random", entry),
-        reads: &[],
-        writes: &[&buffer],
-        params: bytemuck::bytes_of(&params),
-        workgroups: grid(n.div_ceil(4) as u64, 64),
-        label: entry,
-    })?;
+    for piece in gpu.pieces(n).all() {
+        let n = piece.len() as u32;
+        let params = Params { n, seed_low, seed_high, domain, index_low, index_high, first: piece.start as u32 / 4 };
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("random", entry),
+            reads: &[],
+            writes: &[&buffer.piece(&piece)],
+            params: bytemuck::bytes_of(&params),
+            workgroups: grid(piece.len().div_ceil(4) as u64, 64),
+            label: entry,
+        })?;
+    }
     Ok(buffer)
 }
 

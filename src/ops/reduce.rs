@@ -3,7 +3,7 @@
 use crate::cpu::parallel::{PIECE, for_pieces, for_rows};
 use crate::cpu::simd::vectorized;
 use crate::error::Result;
-use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, Span, grid, in_pieces, reach};
 use crate::ops::layout::{MAX_RANK, padded};
 use crate::shape::{Shape, collapse};
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
@@ -19,7 +19,7 @@ pub struct Sum {
 }
 
 /// x's axes merged and sorted into kept and summed ones, each with sizes and strides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Split {
     pub kept: (Vec<usize>, Vec<usize>),
     pub summed: (Vec<usize>, Vec<usize>),
@@ -110,11 +110,10 @@ fn sum_lanes(x: &[f32]) -> f64 {
     total
 }
 
-/// Twin of `Params` in `reduce.wgsl`.
+/// Twin of `Params` in `reduce.wgsl` and `extremum.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Params {
-    outputs: u32,
     count: u32,
     chunk: u32,
     chunks: u32,
@@ -124,6 +123,83 @@ struct Params {
     kept_strides: [u32; MAX_RANK],
     summed_dims: [u32; MAX_RANK],
     summed_strides: [u32; MAX_RANK],
+    y: Span,
+    x: Span,
+    accumulate: u32,
+}
+
+impl Split {
+    /// Runs a kernel that reduces chunks of elements, over several passes until one chunk an output remains. In pieces,
+    /// each pass takes the pieces of x one after the other, and those after the first `accumulate`.
+    pub fn run_on_gpu(&self, gpu: &Gpu, kernel: &Kernel, x: GpuView, y: GpuView, label: &str) -> Result<()> {
+        let outputs = y.shape.len();
+        let Split { mut kept, mut summed, .. } = self.clone();
+        let mut from = (x.buffer.clone(), x.shape.len());
+        loop {
+            let count: usize = summed.0.iter().product();
+            let chunks = count.div_ceil(CHUNK).max(1);
+            let last = chunks == 1;
+            let to = if last { y.buffer.clone() } else { gpu.alloc((outputs * chunks) as u64 * 4)? };
+            Pass { gpu, kernel, kept: &kept, summed: &summed, count, chunks, label }
+                .run(&from, (&to, outputs * chunks))?;
+            if last {
+                return Ok(());
+            }
+            // Next pass: the results of the chunks [outputs, chunks].
+            (kept, summed) = ((vec![outputs], vec![chunks]), (vec![chunks], vec![1]));
+            from = (to, outputs * chunks);
+        }
+    }
+}
+
+/// One pass over x: `chunks` results for each output, of `count` elements in all.
+struct Pass<'a> {
+    gpu: &'a Gpu,
+    kernel: &'a Kernel,
+    kept: &'a (Vec<usize>, Vec<usize>),
+    summed: &'a (Vec<usize>, Vec<usize>),
+    count: usize,
+    chunks: usize,
+    label: &'a str,
+}
+
+impl Pass<'_> {
+    /// Each with its number of elements.
+    fn run(&self, (x, x_len): &(GpuBuffer, usize), (y, y_len): (&GpuBuffer, usize)) -> Result<()> {
+        let (gpu, (kept, summed)) = (self.gpu, (self.kept, self.summed));
+        let [in_x, in_y] = [*x_len, y_len].map(|len| gpu.pieces(len));
+        let kernel = in_pieces(self.kernel.clone(), &[in_x, in_y]);
+        let along = reach(&summed.0, &summed.1, 0, &(0..self.count));
+        for to in in_y.all() {
+            let outputs = to.start / self.chunks..to.end.div_ceil(self.chunks);
+            let places = reach(&kept.0, &kept.1, 0, &outputs);
+            for (i, from) in in_x.reaching(places.start..places.end + along.end).enumerate() {
+                let params = Params {
+                    count: self.count as u32,
+                    chunk: CHUNK.min(self.count) as u32,
+                    chunks: self.chunks as u32,
+                    kept_rank: kept.0.len().max(1) as u32,
+                    summed_rank: summed.0.len().max(1) as u32,
+                    kept_dims: padded(&kept.0, 1),
+                    kept_strides: padded(&kept.1, 0),
+                    summed_dims: padded(&summed.0, 1),
+                    summed_strides: padded(&summed.1, 0),
+                    y: Span::from(&to),
+                    x: Span::from(&from),
+                    accumulate: u32::from(i > 0),
+                };
+                gpu.run(&KernelCall {
+                    kernel: kernel.clone(),
+                    reads: &[&x.piece(&from)],
+                    writes: &[&y.piece(&to)],
+                    params: bytemuck::bytes_of(&params),
+                    workgroups: grid(to.len() as u64, 64),
+                    label: self.label,
+                })?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Op for Sum {
@@ -191,48 +267,7 @@ impl Op for Sum {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let Split { kept, summed, .. } = self.split(x[0].shape);
-        let outputs = y.shape.len();
-        let mut count: usize = summed.0.iter().product();
-        let mut params = Params {
-            outputs: outputs as u32,
-            count: count as u32,
-            chunk: 0,
-            chunks: 0,
-            kept_rank: kept.0.len().max(1) as u32,
-            summed_rank: summed.0.len().max(1) as u32,
-            kept_dims: padded(&kept.0, 1),
-            kept_strides: padded(&kept.1, 0),
-            summed_dims: padded(&summed.0, 1),
-            summed_strides: padded(&summed.1, 0),
-        };
-        let mut from = x[0].buffer.clone();
-        loop {
-            let chunks = count.div_ceil(CHUNK).max(1);
-            params.chunk = CHUNK.min(count) as u32;
-            params.chunks = chunks as u32;
-            let to = if chunks == 1 { y.buffer.clone() } else { gpu.alloc((outputs * chunks) as u64 * 4)? };
-            gpu.run(&KernelCall {
-                kernel: Kernel::new("reduce", "sum"),
-                reads: &[&from],
-                writes: &[&to],
-                params: bytemuck::bytes_of(&params),
-                workgroups: grid((outputs * chunks) as u64, 64),
-                label: "sum",
-            })?;
-            if chunks == 1 {
-                return Ok(());
-            }
-            // Next pass: the partial sums [outputs, chunks].
-            count = chunks;
-            params.count = count as u32;
-            (params.kept_rank, params.summed_rank) = (1, 1);
-            params.kept_dims = padded(&[outputs], 1);
-            params.kept_strides = padded(&[chunks], 0);
-            params.summed_dims = padded(&[chunks], 1);
-            params.summed_strides = padded(&[1], 0);
-            from = to;
-        }
+        self.split(x[0].shape).run_on_gpu(gpu, &Kernel::new("reduce", "sum"), x[0], y, "sum")
     }
 
     fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {

@@ -44,14 +44,16 @@ impl Op for Select {
     reference_loops!(cpu);
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let n = y.shape.len();
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("select", "choose"),
-            reads: &[x[0].buffer, x[1].buffer, x[2].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&Params { n: n as u32 }),
-            workgroups: grid(n.div_ceil(4) as u64, 64),
-            label: self.name(),
+        gpu.pieces(y.shape.len()).all().try_for_each(|piece| {
+            let [mask, a, b] = [0, 1, 2].map(|i| x[i].buffer.piece(&piece));
+            gpu.run(&KernelCall {
+                kernel: Kernel::new("select", "choose"),
+                reads: &[&mask, &a, &b],
+                writes: &[&y.buffer.piece(&piece)],
+                params: bytemuck::bytes_of(&Params { n: piece.len() as u32 }),
+                workgroups: grid(piece.len().div_ceil(4) as u64, 64),
+                label: self.name(),
+            })
         })
     }
 

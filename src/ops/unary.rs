@@ -224,15 +224,17 @@ impl Op for Unary {
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let (code, a, b) = self.code();
-        let n = y.shape.len();
-        let quads = tuning::quads(gpu, n);
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("unary", "unary").constant("op", code as f64),
-            reads: &[x[0].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&Params { n: n as u32, a, b, quads }),
-            workgroups: grid(n.div_ceil(4 * quads as usize) as u64, 64),
-            label: self.name(),
+        gpu.pieces(y.shape.len()).all().try_for_each(|piece| {
+            let n = piece.len();
+            let quads = tuning::quads(gpu, n);
+            gpu.run(&KernelCall {
+                kernel: Kernel::new("unary", "unary").constant("op", code as f64),
+                reads: &[&x[0].buffer.piece(&piece)],
+                writes: &[&y.buffer.piece(&piece)],
+                params: bytemuck::bytes_of(&Params { n: n as u32, a, b, quads }),
+                workgroups: grid(n.div_ceil(4 * quads as usize) as u64, 64),
+                label: self.name(),
+            })
         })
     }
 

@@ -1,7 +1,7 @@
 //! The three devices and what holds values on each.
 
-use crate::cpu::CpuBuffer;
-use crate::gpu::{Gpu, GpuBuffer};
+use crate::cpu::{CpuBuffer, try_zeros};
+use crate::gpu::{Gpu, GpuBuffer, size_text};
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,8 +39,10 @@ impl Device {
 
     pub(crate) fn store_f32(&self, values: &[f32]) -> Storage {
         match self {
-            Device::Reference => Storage::F64(Arc::new(values.iter().map(|&v| v as f64).collect())),
-            Device::Cpu => Storage::F32(Arc::new(values.to_vec().into())),
+            Device::Reference => {
+                self.store(values.len(), |to| to.iter_mut().zip(values).for_each(|(y, &x)| *y = x as f64))
+            }
+            Device::Cpu => self.store_on_cpu(values.len(), |to| to.copy_from_slice(values)),
             Device::Gpu(gpu) => match gpu.upload(bytemuck::cast_slice(values)) {
                 Ok(buffer) => Storage::Gpu(buffer),
                 Err(error) => Storage::Failed(error.to_string().into()),
@@ -48,9 +50,43 @@ impl Device {
         }
     }
 
+    /// `len` times the same value.
+    pub(crate) fn store_full(&self, len: usize, value: f64) -> Storage {
+        match self {
+            Device::Reference => self.store(len, |to| to.fill(value)),
+            Device::Cpu => self.store_on_cpu(len, |to| to.fill(value as f32)),
+            Device::Gpu(_) => match try_zeros::<f32>(len) {
+                None => self.no_memory(len * 4),
+                Some(mut values) => {
+                    values.fill(value as f32);
+                    self.store_f32(&values)
+                }
+            },
+        }
+    }
+
+    /// f64 values that `write` writes, or why there are none.
+    pub(crate) fn store(&self, len: usize, write: impl FnOnce(&mut [f64])) -> Storage {
+        let Some(mut values) = try_zeros(len) else { return self.no_memory(len.saturating_mul(8)) };
+        write(&mut values);
+        Storage::F64(Arc::new(values))
+    }
+
+    /// The same for f32 values on the CPU.
+    pub(crate) fn store_on_cpu(&self, len: usize, write: impl FnOnce(&mut [f32])) -> Storage {
+        let Some(mut values) = CpuBuffer::try_uninit(len) else { return self.no_memory(len.saturating_mul(4)) };
+        write(&mut values);
+        Storage::F32(Arc::new(values))
+    }
+
+    fn no_memory(&self, bytes: usize) -> Storage {
+        let size = size_text(bytes as u64);
+        Storage::Failed(format!("there is no memory for {size} more on {self}; take a smaller batch").into())
+    }
+
     pub(crate) fn store_f64(&self, values: &[f64]) -> Storage {
         match self {
-            Device::Reference => Storage::F64(Arc::new(values.to_vec())),
+            Device::Reference => self.store(values.len(), |to| to.copy_from_slice(values)),
             _ => self.store_f32(&values.iter().map(|&v| v as f32).collect::<Vec<f32>>()),
         }
     }

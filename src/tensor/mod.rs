@@ -91,7 +91,8 @@ impl Tensor {
     /// A tensor with every element `value`.
     pub fn full(device: &Device, shape: impl Into<Shape>, value: f64) -> Tensor {
         let shape = shape.into();
-        Tensor::from_f64(device, shape.clone(), &vec![value; shape.len()])
+        let storage = device.store_full(shape.len(), value);
+        Tensor::leaf(device, shape, storage)
     }
 
     /// A tensor of zeros.

@@ -1,7 +1,6 @@
 //! The trait that an operation implements, and how one is applied to tensors.
 
 use super::{Device, Origin, Storage, Tensor, is_recording};
-use crate::cpu::CpuBuffer;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::shape::Shape;
@@ -99,9 +98,21 @@ fn named(op: &impl Op, inputs: &[&Tensor], what: impl Fn(&Tensor) -> String) -> 
     inputs.iter().zip(names).map(|(x, name)| format!("{name} {}", what(x))).collect::<Vec<_>>().join(", ")
 }
 
+/// A device's own failure, with the op's name in front.
+fn named_failure(op: &impl Op, storage: Storage) -> Storage {
+    match storage {
+        Storage::Failed(why) => Storage::Failed(format!("{}: {why}", op.name()).into()),
+        stored => stored,
+    }
+}
+
 fn compute(op: &impl Op, inputs: &[&Tensor], shape: &Shape, device: &Device) -> Storage {
     if let Some(Storage::Failed(why)) = inputs.iter().map(|x| x.storage()).find(|s| matches!(s, Storage::Failed(_))) {
         return Storage::Failed(why.clone());
+    }
+    // Room for the size classes of buffers; no machine has as much.
+    if shape.checked_len().is_none_or(|len| len > usize::MAX >> 8) {
+        return Storage::Failed(format!("{}: a tensor of shape {shape} is too large", op.name()).into());
     }
     match device {
         Device::Reference => {
@@ -112,9 +123,7 @@ fn compute(op: &impl Op, inputs: &[&Tensor], shape: &Shape, device: &Device) -> 
                     _ => unreachable!("the reference device stores f64"),
                 })
                 .collect();
-            let mut y = vec![0.0; shape.len()];
-            op.reference(&views, &mut y, shape);
-            Storage::F64(Arc::new(y))
+            named_failure(op, device.store(shape.len(), |y| op.reference(&views, y, shape)))
         }
         Device::Cpu => {
             let views: Vec<View<f32>> = inputs
@@ -124,9 +133,7 @@ fn compute(op: &impl Op, inputs: &[&Tensor], shape: &Shape, device: &Device) -> 
                     _ => unreachable!("the cpu device stores f32"),
                 })
                 .collect();
-            let mut y = CpuBuffer::uninit(shape.len());
-            op.cpu(&views, &mut y, shape);
-            Storage::F32(Arc::new(y))
+            named_failure(op, device.store_on_cpu(shape.len(), |y| op.cpu(&views, y, shape)))
         }
         Device::Gpu(gpu) => {
             let views: Vec<GpuView> = inputs
