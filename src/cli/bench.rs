@@ -1,5 +1,6 @@
 //! `toile bench`: what this machine's device reaches, and how that compares with its limits.
 
+use super::bench_profile::profile;
 use super::{device, print_line, say, use_threads};
 use crate::bench::{KernelResult, Limits, StepResult, Workload, kernel_rows, measure_kernel, measure_steps};
 use crate::error::{Error, Result};
@@ -42,6 +43,10 @@ pub struct Args {
     /// How time and memory grow with batch, image size and width.
     #[arg(long)]
     growth: bool,
+    /// Prints where a step of a workload goes, op by op beside what the device's limits allow, and does nothing else
+    /// [default: w2].
+    #[arg(long, value_name = "WORKLOAD", num_args = 0..=1, default_missing_value = "w2")]
+    profile: Option<String>,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -70,6 +75,9 @@ pub fn run(args: Args) -> Result<u8> {
     let (device, line) = device::open(&args.device)?;
     if let Some(key) = &args.one.one {
         return one(key, &args.one, &device);
+    }
+    if let Some(key) = &args.profile {
+        return profile(&Workload::named(key)?, &device, &line, args.json);
     }
     let wanted = |name: &str| args.filter.as_ref().is_none_or(|text| name.contains(text.as_str()));
     let all = !(args.kernels || args.steps || args.growth);
@@ -122,7 +130,7 @@ pub fn run(args: Args) -> Result<u8> {
     Ok(0)
 }
 
-fn limits_text(limits: &Limits, json: bool) -> String {
+pub(super) fn limits_text(limits: &Limits, json: bool) -> String {
     let Limits { fma, sgemm, copy } = limits;
     if json {
         return serde_json::json!({

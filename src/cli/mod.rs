@@ -1,6 +1,7 @@
 //! Commands and options.
 
 mod bench;
+mod bench_profile;
 mod check_data;
 mod device;
 mod devices;

@@ -18,6 +18,7 @@ mod pipeline;
 mod recorder;
 pub mod shader;
 mod texture;
+mod timing;
 pub mod tuning;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use buffer::{GpuBuffer, MIN_BUFFER_BYTES, Readback};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
+pub use timing::KernelTime;
 
 use crate::error::{Error, Result};
 use buffer::{Pool, StagingPool, size_class};
