@@ -123,6 +123,26 @@ fn selftest_and_devices() {
     assert!(list["adapters"].is_array() && list["auto"].is_string(), "{list}");
 }
 
+#[test]
+fn bench_checks_and_times() {
+    let place = tempfile::tempdir().unwrap();
+    let rows = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let output = toile(place.path(), &[&["bench", "--device", "cpu", "--json"], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let kernels = rows(&["--kernels", "--filter", "sum over"]);
+    assert!(kernels[0]["limits"]["copy_gbs"].as_f64().unwrap() > 0.0, "{kernels:?}");
+    assert_eq!(kernels[1]["kernel"], "sum over all but channels");
+    let rate = 4.0 * 64.0 * 64.0 * 1024.0 / kernels[1]["median_s"].as_f64().unwrap() * 1e-9;
+    assert!((kernels[1]["rate"].as_f64().unwrap() / rate - 1.0).abs() < 1e-9, "{kernels:?}");
+    let steps = rows(&["--steps", "--filter", "w1"]);
+    assert_eq!((steps.len(), &steps[0]["workload"], &steps[0]["batch"]), (1, &"w1".into(), &64.into()));
+    assert!(steps[0]["first_step_s"].as_f64().unwrap() >= steps[0]["best_s"].as_f64().unwrap() * 0.5, "{steps:?}");
+    refused(place.path(), &["bench", "--device", "cpu", "--filter", "nonsense"], 2, &["nonsense"]);
+    refused(place.path(), &["bench", "--device", "reference", "--kernels"], 2, &["reference", "cpu"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_saves_and_sigkill_loses_only_the_last_steps() {

@@ -1,5 +1,7 @@
 //! Commands and options.
 
+mod bench;
+mod bench_profile;
 mod check_data;
 mod device;
 mod devices;
@@ -29,11 +31,17 @@ enum Command {
     Devices(devices::Args),
     Verify(verify::Args),
     CheckData(check_data::Args),
+    Bench(bench::Args),
 }
 
 /// Parses the arguments of this process, runs the command and returns the exit code: 0 done, 1 failed, 2 used wrongly.
 pub fn run() -> u8 {
-    let cli = match Cli::try_parse() {
+    run_from(std::env::args_os())
+}
+
+/// The same for other arguments, of which the first is the program's name.
+pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterator<Item = T>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, not errors.
@@ -48,6 +56,7 @@ pub fn run() -> u8 {
         Command::Devices(args) => devices::run(args),
         Command::Verify(args) => verify::run(args),
         Command::CheckData(args) => check_data::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     match result {
         Ok(code) => code,

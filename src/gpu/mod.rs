@@ -20,6 +20,7 @@ mod pipeline;
 mod recorder;
 pub mod shader;
 mod texture;
+mod timing;
 pub mod tuning;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use pieces::{Pieces, Span, in_pieces, reach};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
+pub use timing::KernelTime;
 
 use crate::error::{Error, Result};
 use buffer::{Pool, StagingPool, size_class};

@@ -101,6 +101,7 @@ impl LayoutKey {
 
 /// A compiled kernel.
 pub(super) struct Pipeline {
+    pub name: Arc<str>,
     pub pipeline: wgpu::ComputePipeline,
     pub bind_group_layout: wgpu::BindGroupLayout,
     pub layout: LayoutKey,
@@ -218,7 +219,7 @@ impl Pipelines {
             )));
         }
         gpu.counters().pipelines.fetch_add(1, Ordering::Relaxed);
-        Ok(Pipeline { pipeline, bind_group_layout, layout })
+        Ok(Pipeline { name: label.into(), pipeline, bind_group_layout, layout })
     }
 
     fn layout(&self, gpu: &Gpu, layout: LayoutKey) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {

@@ -7,6 +7,7 @@ use super::Gpu;
 use super::bind::Bindings;
 use super::buffer::GpuBuffer;
 use super::pipeline::Pipeline;
+use super::timing::Timing;
 use crate::error::Result;
 
 /// The most dispatches in one submission.
@@ -36,6 +37,8 @@ pub(super) struct Recorder {
     /// Cached bind groups and parameter buffers.
     pub bindings: Bindings,
     last_label: String,
+    /// While calls are timed: see [`Gpu::start_timing`].
+    pub timing: Option<Timing>,
 }
 
 impl Recorder {
@@ -51,6 +54,7 @@ impl Recorder {
             in_flight: VecDeque::new(),
             bindings: Bindings::default(),
             last_label: String::new(),
+            timing: None,
         }
     }
 
@@ -78,9 +82,12 @@ impl Recorder {
         workgroups: [u32; 3],
         label: &str,
     ) -> Result<()> {
-        if self.pass.is_none() {
-            let descriptor = wgpu::ComputePassDescriptor { label: Some("toile pass"), timestamp_writes: None };
-            self.pass = Some(self.encoder(gpu).begin_compute_pass(&descriptor).forget_lifetime());
+        if self.pass.is_none() || self.timing.is_some() {
+            self.pass = None;
+            self.encoder(gpu);
+            let timestamp_writes = self.timing.as_mut().map(|timing| timing.next(gpu, &pipeline.name));
+            let descriptor = wgpu::ComputePassDescriptor { label: Some("toile pass"), timestamp_writes };
+            self.pass = self.encoder.as_mut().map(|e| e.begin_compute_pass(&descriptor).forget_lifetime());
         }
         if let Some(pass) = &mut self.pass {
             pass.set_pipeline(&pipeline.pipeline);

@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = shader_files! {
     "gemm_panel.wgsl"
     "gemm_shuffle.wgsl"
     "layout.wgsl"
+    "limits.wgsl"
     "matmul.wgsl"
     "max_pool.wgsl"
     "random.wgsl"

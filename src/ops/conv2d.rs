@@ -256,6 +256,10 @@ impl Op for Conv2d {
         })
     }
 
+    fn flop(&self, x: &[&Shape], y: &Shape) -> f64 {
+        2.0 * y.len() as f64 * x[1][1..].iter().product::<usize>() as f64
+    }
+
     fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
         let (x, w) = (&x[0], &x[1]);
         vec![

@@ -150,6 +150,10 @@ impl Op for Conv2dInput {
         })
     }
 
+    fn flop(&self, x: &[&Shape], _: &Shape) -> f64 {
+        2.0 * x[0].len() as f64 * x[1][1..].iter().product::<usize>() as f64
+    }
+
     fn vjp(&self, x: &[Tensor], _: &Tensor, ddx: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
         let (dy, w) = (&x[0], &x[1]);
         vec![

@@ -103,6 +103,10 @@ impl Op for Conv2dWeight {
         })
     }
 
+    fn flop(&self, x: &[&Shape], y: &Shape) -> f64 {
+        2.0 * x[1].len() as f64 * y[1..].iter().product::<usize>() as f64
+    }
+
     fn vjp(&self, x: &[Tensor], _: &Tensor, ddw: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
         let (x, dy) = (&x[0], &x[1]);
         vec![

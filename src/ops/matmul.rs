@@ -155,6 +155,11 @@ impl Op for Matmul {
         })
     }
 
+    fn flop(&self, x: &[&Shape], _: &Shape) -> f64 {
+        let Sizes { batch, m, n, k } = self.sizes(x[0], x[1]);
+        2.0 * (batch * m * n) as f64 * k as f64
+    }
+
     fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
         let (a, b, ta, tb) = (&x[0], &x[1], self.transpose_a, self.transpose_b);
         let product =

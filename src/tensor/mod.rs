@@ -2,6 +2,7 @@
 
 mod device;
 mod op;
+pub mod profile;
 pub mod real;
 
 pub use device::{Device, Storage};

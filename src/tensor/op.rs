@@ -1,6 +1,6 @@
 //! The trait that an operation implements, and how one is applied to tensors.
 
-use super::{Device, Origin, Storage, Tensor, is_recording};
+use super::{Device, Origin, Storage, Tensor, is_recording, profile};
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::shape::Shape;
@@ -50,6 +50,12 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Which kernel, which parameters, how many workgroups. The output buffer holds garbage before.
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()>;
 
+    /// Multiplications and additions that the equation needs, two for each product that is summed up; 0 where reading
+    /// and writing is all that takes time. For profiles.
+    fn flop(&self, _x: &[&Shape], _y: &Shape) -> f64 {
+        0.0
+    }
+
     /// dx_i = (∂y/∂x_i)ᵀ·dy for each i with `needs[i]`, in `Tensor` methods only, so that it can be differentiated
     /// again. `x` are the inputs, `y` the output, `dy` the gradient of the loss by `y`.
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>>;
@@ -87,7 +93,13 @@ pub fn apply(op: impl Op, inputs: &[&Tensor]) -> Tensor {
     if inputs.iter().any(|x| x.device() != device) {
         panic!("{}: inputs on different devices ({})", op.name(), named(&op, inputs, |x| x.device().to_string()));
     }
-    let storage = if op.is_view() { inputs[0].storage().clone() } else { compute(&op, inputs, &shape, device) };
+    let storage = if op.is_view() {
+        inputs[0].storage().clone()
+    } else {
+        let all: Vec<&Shape> = shapes.iter().copied().chain([&shape]).collect();
+        let flop = || op.flop(&shapes, &shape);
+        profile::measured(op.name(), device, &all, flop, || compute(&op, inputs, &shape, device))
+    };
     let origin =
         is_recording().then(|| Origin { op: Arc::new(op), inputs: inputs.iter().map(|&x| x.clone()).collect() });
     Tensor::with_origin(device, shape, storage, origin)

@@ -1,0 +1,273 @@
+//! `toile bench`: what this machine's device reaches, and how that compares with its limits.
+
+use super::bench_profile::profile;
+use super::{device, print_line, say, use_threads};
+use crate::bench::{KernelResult, Limits, StepResult, Workload, kernel_rows, measure_kernel, measure_steps};
+use crate::error::{Error, Result};
+use crate::tensor::Device;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Times kernels and training steps on a device
+///
+/// Every kernel is checked against the f64 reference before it is timed. Rates
+/// are medians of five runs and stand beside the limits measured in the same
+/// run: multiply-adds in registers, a copy through memory. Training steps run
+/// in processes of their own: W1 the seed model, W2 DCGAN-64, W4 the CycleGAN
+/// generator, and a WGAN-GP critic's step. Without --kernels, --steps or
+/// --growth, all three are done.
+///
+/// Examples:
+///
+///   toile bench
+///   toile bench --device gpu:llvmpipe --kernels --filter conv2d
+///   toile bench --steps --filter w2 --json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    #[arg(long, default_value = "auto", help = device::HELP)]
+    device: String,
+    /// Only kernels and workloads (w1, w2, w4, wgan-gp) whose name holds this.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Single kernels, in GFLOP/s or GB/s.
+    #[arg(long)]
+    kernels: bool,
+    /// Only the kernel that the tuning table chooses, not every one that a GPU has.
+    #[arg(long)]
+    chosen: bool,
+    /// Training steps, in milliseconds, and the time from the start of a process to its first step.
+    #[arg(long)]
+    steps: bool,
+    /// How time and memory grow with batch, image size and width.
+    #[arg(long)]
+    growth: bool,
+    /// Prints where a step of a workload goes, op by op beside what the device's limits allow, and does nothing else
+    /// [default: w2].
+    #[arg(long, value_name = "WORKLOAD", num_args = 0..=1, default_missing_value = "w2")]
+    profile: Option<String>,
+    /// CPU threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// One JSON object a row instead of tables.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    one: One,
+}
+
+/// What a process of its own is told: one workload with its sizes.
+#[derive(clap::Args)]
+struct One {
+    #[arg(long, hide = true, value_name = "WORKLOAD")]
+    one: Option<String>,
+    #[arg(long, hide = true, requires = "one")]
+    batch: Option<usize>,
+    #[arg(long, hide = true, requires = "one")]
+    size: Option<usize>,
+    #[arg(long, hide = true, requires = "one")]
+    width: Option<usize>,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    use_threads(args.threads)?;
+    let (device, line) = device::open(&args.device)?;
+    if let Some(key) = &args.one.one {
+        return one(key, &args.one, &device);
+    }
+    if let Some(key) = &args.profile {
+        return profile(&Workload::named(key)?, &device, &line, args.json);
+    }
+    let wanted = |name: &str| args.filter.as_ref().is_none_or(|text| name.contains(text.as_str()));
+    let all = !(args.kernels || args.steps || args.growth);
+    let rows: Vec<_> = match all || args.kernels {
+        true => kernel_rows().into_iter().filter(|row| wanted(row.name)).collect(),
+        false => Vec::new(),
+    };
+    let named = |w: &Workload| wanted(w.key()) || wanted(&w.to_string());
+    let steps = match all || args.steps {
+        true => Workload::STANDARD.into_iter().filter(named).collect(),
+        false => Vec::new(),
+    };
+    let growth = match all || args.growth {
+        true => Workload::growth().into_iter().filter(named).collect(),
+        false => Vec::new(),
+    };
+    if rows.is_empty() && steps.is_empty() && growth.is_empty() {
+        let filter = args.filter.unwrap_or_default();
+        return Err(Error::Usage(format!("--filter {filter}: no kernel and no workload has this in its name")));
+    }
+    if matches!(device, Device::Reference) && !rows.is_empty() {
+        return Err(Error::Usage("--device reference: its loops are not timed; takes cpu or a GPU".into()));
+    }
+    if !args.json {
+        print_line(&format!("device: {line}"))?;
+    }
+    if !rows.is_empty() {
+        let limits = Limits::measure(&device)?;
+        print_line(&limits_text(&limits, args.json))?;
+        for row in &rows {
+            measure_kernel(row, &device, !args.chosen, &limits, |result| {
+                print_line(&if args.json { kernel_json(&result, &device) } else { kernel_text(&result) })
+            })?;
+        }
+    }
+    // The device is closed before others open it: what it holds would be theirs.
+    drop(device);
+    for (title, workloads) in [("training steps", steps), ("growth", growth)] {
+        if !workloads.is_empty() && !args.json {
+            print_line(&format!("{title}, each in a process of its own:"))?;
+        }
+        for workload in &workloads {
+            let (first_s, result) = in_own_process(workload, &args.device, args.threads)?;
+            print_line(&match args.json {
+                true => step_json(workload, first_s, &result, &args.device),
+                false => step_text(workload, first_s, &result),
+            })?;
+        }
+    }
+    Ok(0)
+}
+
+pub(super) fn limits_text(limits: &Limits, json: bool) -> String {
+    let Limits { fma, sgemm, copy } = limits;
+    if json {
+        return serde_json::json!({
+            "limits": { "fma_gflops": fma, "matmul_1024_gflops": sgemm, "copy_gbs": copy }
+        })
+        .to_string();
+    }
+    format!(
+        "limits: {fma:.1} GFLOP/s multiply-adds in registers, {sgemm:.1} GFLOP/s own matmul 1024, {copy:.1} GB/s copy"
+    )
+}
+
+fn kernel_text(r: &KernelResult) -> String {
+    format!(
+        "{:32} {:30} {:8.2} {:7} {:5.1} % of the limit {:10.3} ms   by processor time {:8.2}   first {:5.2} s",
+        r.kernel,
+        r.variant,
+        r.rate,
+        r.unit,
+        r.of_limit,
+        r.timing.median * 1e3,
+        r.rate_undisturbed,
+        r.first_s,
+    )
+}
+
+fn kernel_json(r: &KernelResult, device: &Device) -> String {
+    serde_json::json!({
+        "kernel": r.kernel, "variant": r.variant, "device": device.name(), "rate": r.rate, "unit": r.unit,
+        "per_cent_of_limit": r.of_limit, "median_s": r.timing.median, "best_s": r.timing.best,
+        "processor_s": r.timing.processor, "rate_by_processor_time": r.rate_undisturbed, "first_s": r.first_s, "error": r.error,
+    })
+    .to_string()
+}
+
+fn step_text(workload: &Workload, first_s: f64, r: &StepResult) -> String {
+    let mib = |bytes: Option<u64>| bytes.map_or("-".to_string(), |bytes| (bytes >> 20).to_string());
+    let gpu = match r.peak_device {
+        None => String::new(),
+        some => format!(", {} MiB on the device, {} dispatches", mib(some), r.dispatches),
+    };
+    format!(
+        "{:56} {:9.1} ms (best {:9.1})   first step after {first_s:6.2} s   peak {} MiB{gpu}",
+        workload.to_string(),
+        r.median_s * 1e3,
+        r.best_s * 1e3,
+        mib(r.peak_rss),
+    )
+}
+
+fn step_json(workload: &Workload, first_s: f64, r: &StepResult, device: &str) -> String {
+    let Workload { batch, size, width, .. } = workload;
+    let mut row = result_json(r);
+    let more = serde_json::json!({
+        "workload": workload.key(), "batch": batch, "size": size, "width": width, "device": device,
+        "first_step_s": first_s,
+    });
+    if let (Some(row), serde_json::Value::Object(more)) = (row.as_object_mut(), more) {
+        row.extend(more);
+    }
+    row.to_string()
+}
+
+fn result_json(r: &StepResult) -> serde_json::Value {
+    serde_json::json!({
+        "median_s": r.median_s, "best_s": r.best_s, "dispatches": r.dispatches,
+        "peak_rss_bytes": r.peak_rss, "peak_device_bytes": r.peak_device,
+    })
+}
+
+/// The word that a measuring process says after its first step.
+const FIRST: &str = "first";
+
+/// In the process of its own: times one workload, says when the first step is done and prints the rest.
+fn one(key: &str, sizes: &One, device: &Device) -> Result<u8> {
+    let standard = Workload::named(key)?;
+    let workload = Workload {
+        batch: sizes.batch.unwrap_or(standard.batch),
+        size: sizes.size.unwrap_or(standard.size),
+        width: sizes.width.unwrap_or(standard.width),
+        ..standard
+    };
+    let result = measure_steps(&workload, device, || {
+        print_line(FIRST)?;
+        std::io::stdout().flush().map_err(|e| Error::io("cannot write", "standard output", e))
+    })?;
+    print_line(&result_json(&result).to_string())?;
+    Ok(0)
+}
+
+/// Starts this program again for one workload. Returns the seconds from the start to the end of the first step, and the
+/// rest.
+fn in_own_process(workload: &Workload, device: &str, threads: Option<usize>) -> Result<(f64, StepResult)> {
+    let failed = |what: String| Error::Invalid(format!("{workload}: {what}"));
+    let program = std::env::current_exe().map_err(|e| failed(format!("this program's file is not found: {e}")))?;
+    let mut command = Command::new(program);
+    // The programs under benches/ are this command by themselves.
+    if std::env::args().nth(1).as_deref() == Some("bench") {
+        command.arg("bench");
+    }
+    command.args(["--one", workload.key(), "--device", device]);
+    for (option, value) in [("--batch", workload.batch), ("--size", workload.size), ("--width", workload.width)] {
+        command.args([option.to_string(), value.to_string()]);
+    }
+    if let Some(threads) = threads {
+        command.args(["--threads".to_string(), threads.to_string()]);
+    }
+    let start = Instant::now();
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().map_err(|e| failed(format!("the program does not start: {e}")))?;
+    let mut first_s = None;
+    let mut result = None;
+    for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
+        let line = line.map_err(|e| failed(e.to_string()))?;
+        if line == FIRST {
+            first_s = Some(start.elapsed().as_secs_f64());
+        } else {
+            result = read_result(&line);
+        }
+    }
+    let status = child.wait().map_err(|e| failed(e.to_string()))?;
+    match (first_s, result) {
+        (Some(first_s), Some(result)) if status.success() => Ok((first_s, result)),
+        _ => {
+            say(&format!("{workload}: the process that measured it ended with {status}"));
+            Err(failed("was not measured".into()))
+        }
+    }
+}
+
+fn read_result(line: &str) -> Option<StepResult> {
+    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(StepResult {
+        median_s: value["median_s"].as_f64()?,
+        best_s: value["best_s"].as_f64()?,
+        dispatches: value["dispatches"].as_u64()?,
+        peak_rss: value["peak_rss_bytes"].as_u64(),
+        peak_device: value["peak_device_bytes"].as_u64(),
+    })
+}
