@@ -23,10 +23,9 @@ fn run(i: &Inputs) -> Result<Outputs, Refusal> {
     let x = i.tensor("x")?;
     let attrs = i.attrs;
     let plain = || attrs.only(&[]);
-    let axis = || -> Result<usize, Refusal> {
+    let axis = || {
         attrs.only(&["axis"])?;
-        let axis = attrs.number("axis", -1.0)?;
-        Ok(if axis < 0.0 { (x.rank() as f64 + axis) as usize } else { axis as usize })
+        attrs.axis("axis", -1, x.rank())
     };
     let y = match i.op {
         "leaky_relu" => {

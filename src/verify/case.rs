@@ -111,6 +111,11 @@ impl Attrs {
         self.get(key).map(|_| self.number(key, 0.0)).transpose()
     }
 
+    /// A number that must be there.
+    pub fn needed_number(&self, key: &str) -> Result<f64, Refusal> {
+        self.maybe_number(key)?.map_or_else(|| self.wrong(key, "a number"), Ok)
+    }
+
     /// A whole number of either sign, if it is there.
     pub fn maybe_whole(&self, key: &str) -> Result<Option<i64>, Refusal> {
         let value = |value: &Value| value.as_i64().map_or_else(|| self.wrong(key, "a whole number"), Ok);
@@ -120,6 +125,33 @@ impl Attrs {
     /// A whole number of either sign; `default` where it is missing.
     pub fn whole(&self, key: &str, default: i64) -> Result<i64, Refusal> {
         Ok(self.maybe_whole(key)?.unwrap_or(default))
+    }
+
+    /// An axis of a tensor of `rank` axes; negative ones count from the end.
+    pub fn axis(&self, key: &str, default: i64, rank: usize) -> Result<usize, Refusal> {
+        let axis = self.whole(key, default)?;
+        let from_start = if axis < 0 { axis + rank as i64 } else { axis };
+        let outside = || Refusal::Failed(format!("{key} = {axis} of a tensor with {rank} axes"));
+        usize::try_from(from_start).ok().filter(|&axis| axis < rank).ok_or_else(outside)
+    }
+
+    /// Sizes, one an entry.
+    pub fn list(&self, key: &str) -> Result<Vec<usize>, Refusal> {
+        match self.wholes(key)?.map(|list| list.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>()) {
+            Some(Ok(list)) if list.iter().all(|&v| v as u64 <= LARGEST) => Ok(list),
+            _ => self.wrong(key, "a list of whole numbers from 0"),
+        }
+    }
+
+    /// Whether the attribute is there and not null.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// A whole number from 1, or one each for height and width: strides, dilations.
+    pub fn steps(&self, key: &str) -> Result<[usize; 2], Refusal> {
+        let steps = self.pair(key, [1, 1])?;
+        if steps.contains(&0) { self.wrong(key, "one or two whole numbers from 1") } else { Ok(steps) }
     }
 
     /// Whole numbers of either sign, if they are there.
@@ -200,6 +232,14 @@ impl Attrs {
             },
             Some(Value::Number(a)) => Ok([a.as_f64().unwrap_or(f64::NAN); 2]),
             _ => self.wrong(key, "one or two numbers"),
+        }
+    }
+
+    /// Just two numbers.
+    pub fn two_numbers(&self, key: &str) -> Result<[f64; 2], Refusal> {
+        match self.count(key) {
+            2 => self.numbers(key),
+            _ => self.wrong(key, "two numbers"),
         }
     }
 

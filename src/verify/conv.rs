@@ -9,6 +9,8 @@ pub fn function(op: &str) -> Option<Function> {
         "conv2d" => conv2d,
         "conv_transpose2d" => conv_transpose2d,
         "conv_transpose2d_keras_same" => keras_same,
+        "conv2d_input" => conv2d_input,
+        "conv2d_weight" => conv2d_weight,
         _ => return None,
     })
 }
@@ -22,17 +24,19 @@ fn images(t: &Tensor) -> Result<[usize; 4], Refusal> {
     dims.map_err(|_| Refusal::Failed(format!("expects four axes, not {}", t.shape())))
 }
 
+/// What the faces of a convolution share.
+fn settings(i: &Inputs) -> Result<Conv2d, Refusal> {
+    let (stride, dilation) = (i.attrs.steps("stride")?, i.attrs.steps("dilation")?);
+    Ok(Conv2d { stride, padding: padding(i)?, dilation, groups: i.attrs.size("groups", 1)? })
+}
+
 fn conv2d(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["stride", "padding", "pad_mode", "dilation", "groups", "same"])?;
-    let padding = padding(i)?;
-    let conv = Conv2d {
-        stride: i.attrs.pair("stride", [1, 1])?,
-        padding,
-        dilation: i.attrs.pair("dilation", [1, 1])?,
-        groups: i.attrs.size("groups", 1)?,
-    };
-    let (x, w) = (i.tensor("x")?, i.tensor("w")?);
-    let [top, bottom, left, right] = padding;
+    let (x, w, conv) = (i.tensor("x")?, i.tensor("w")?, settings(i)?);
+    let ([n, c, h, wide], [top, bottom, left, right]) = (images(x)?, conv.padding);
+    within_memory([n, images(w)?[0].max(c), h + top + bottom, wide + left + right])?;
+    // That Keras's rule gave the padding changes nothing.
+    i.attrs.flag("same", true)?;
     let around = |mode| x.pad_mode(&[0, 0, top, left], &[0, 0, bottom, right], mode);
     let inner = Conv2d { padding: [0; 4], ..conv };
     let y = match i.attrs.text("pad_mode", "zeros")? {
@@ -45,16 +49,26 @@ fn conv2d(i: &Inputs) -> Result<Outputs, Refusal> {
     Ok(with_bias(i, y))
 }
 
+/// The input gradient of the convolution of images of `size` by w, from its output gradient dy.
+fn conv2d_input(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["stride", "padding", "dilation", "groups", "size"])?;
+    let (dy, w, size) = (i.tensor("dy")?, i.tensor("w")?, i.attrs.sizes("size")?);
+    within_memory([images(dy)?[0], images(w)?[1], size[0], size[1]])?;
+    Ok(Outputs::one("y", dy.conv_transpose2d(w, settings(i)?, size)))
+}
+
+/// The weight gradient of the convolution of x, from its output gradient dy.
+fn conv2d_weight(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["stride", "padding", "dilation", "groups", "kernel"])?;
+    let (x, dy, kernel) = (i.tensor("x")?, i.tensor("dy")?, i.attrs.sizes("kernel")?);
+    within_memory([images(x)?[1], images(dy)?[1], kernel[0], kernel[1]])?;
+    Ok(Outputs::one("y", x.conv2d_weight(dy, settings(i)?, kernel)))
+}
+
 fn conv_transpose2d(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["stride", "padding", "output_padding", "dilation", "groups"])?;
-    let (x, w) = (i.tensor("x")?, i.tensor("w")?);
-    let conv = Conv2d {
-        stride: i.attrs.pair("stride", [1, 1])?,
-        padding: padding(i)?,
-        dilation: i.attrs.pair("dilation", [1, 1])?,
-        groups: i.attrs.size("groups", 1)?,
-    };
-    Ok(with_bias(i, transposed(x, w, conv, i.attrs.pair("output_padding", [0, 0])?)?))
+    let extra = i.attrs.pair("output_padding", [0, 0])?;
+    Ok(with_bias(i, transposed(i.tensor("x")?, i.tensor("w")?, settings(i)?, extra)?))
 }
 
 /// The transposed convolution with `extra` rows and columns after its result. Within a stride those belong to the result of
@@ -89,14 +103,18 @@ fn padding(i: &Inputs) -> Result<[usize; 4], Refusal> {
 
 fn keras_same(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["stride", "padding", "dilation", "groups", "output_size"])?;
+    match i.attrs.text("padding", "same")? {
+        "same" => {}
+        other => return Err(Refusal::NotSupported(format!("padding = {other}"))),
+    }
     let (x, w) = (i.tensor("x")?, i.tensor("w")?);
-    let ([_, _, h, wide], [_, _, kh, kw]) = (images(x)?, images(w)?);
-    let stride = i.attrs.pair("stride", [1, 1])?;
-    let dilation = i.attrs.pair("dilation", [1, 1])?;
+    let ([n, _, h, wide], [_, o, kh, kw]) = (images(x)?, images(w)?);
+    let (stride, dilation) = (i.attrs.steps("stride")?, i.attrs.steps("dilation")?);
     let size = i.attrs.pair("output_size", [h * stride[0], wide * stride[1]])?;
-    if size != [h * stride[0], wide * stride[1]] {
+    if size != [h * stride[0], wide * stride[1]] || kh * kw == 0 {
         return Err(Refusal::NotSupported("an output_size other than input · stride".into()));
     }
+    within_memory([n, o, size[0], size[1]])?;
     let mut conv = Conv2d::same_transpose([h, wide], [kh, kw], stride, dilation);
     conv.groups = i.attrs.size("groups", 1)?;
     Ok(with_bias(i, x.conv_transpose2d(w, conv, size)))

@@ -7,22 +7,26 @@ mod activation;
 mod case;
 mod conv;
 mod dense;
+mod elementwise;
 mod gan_step;
+mod layout;
 mod loss;
 mod norm;
 mod onnx;
 mod optimizer;
 mod penalty;
+mod reduction;
 mod resample;
 mod run;
 mod spectral;
-
 mod tensors;
 mod translate;
+mod write;
 
 pub use case::{Attrs, Case, Expected};
 pub use onnx::OnnxCase;
 pub use run::{Outcome, Refusal, Worst};
+pub use write::{Written, write_dir};
 
 use crate::error::Result;
 use crate::tensor::Device;
@@ -121,10 +125,13 @@ fn function(op: &str) -> Option<run::Function> {
         conv::function,
         dense::function,
         gan_step::function,
+        elementwise::function,
+        layout::function,
         loss::function,
         norm::function,
         optimizer::function,
         penalty::function,
+        reduction::function,
         resample::function,
         spectral::function,
         translate::function,

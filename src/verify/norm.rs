@@ -23,6 +23,8 @@ fn row(moments: &Tensor, i: usize) -> Tensor {
 
 fn batch_norm_train(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["eps"])?;
+    // Running statistics may be there; training does not read them.
+    let _ = (i.maybe("running_mean"), i.maybe("running_var"));
     let (y, moments) = i.tensor("x")?.batch_norm(i.maybe("gamma"), i.maybe("beta"), i.attrs.number("eps", 1e-5)?);
     Ok(Outputs::one("y", y).and("batch_mean", row(&moments, 0)).and("batch_var_biased", row(&moments, 1)))
 }
@@ -76,9 +78,10 @@ fn instance_norm(i: &Inputs) -> Result<Outputs, Refusal> {
 fn layer_norm(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["eps", "normalized_shape"])?;
     let x = i.tensor("x")?;
-    let axes = i.attrs.count("normalized_shape");
-    let Some(axis) = x.rank().checked_sub(axes).filter(|_| axes > 0) else {
-        return Err(Refusal::NotSupported(format!("a normalized_shape of {axes} axes for {}", x.shape())));
+    let shape = i.attrs.list("normalized_shape")?;
+    let Some(axis) = x.rank().checked_sub(shape.len()).filter(|&axis| !shape.is_empty() && x.shape()[axis..] == shape)
+    else {
+        return Err(Refusal::Failed(format!("a normalized_shape of {shape:?}")));
     };
     let y = x.layer_norm(axis, i.maybe("gamma"), i.maybe("beta"), i.attrs.number("eps", 1e-5)?);
     Ok(Outputs::one("y", y))

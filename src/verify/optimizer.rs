@@ -19,7 +19,7 @@ pub fn function(op: &str) -> Option<Function> {
 /// An optimiser of one parameter and its state.
 enum Optimizer {
     Sgd(Sgd, Option<Tensor>),
-    RmsProp(RmsProp, RmsPropState),
+    RmsProp(RmsProp, RmsPropState, f64),
     Adam { settings: Adam, m: Tensor, v: Tensor, t: i32 },
 }
 
@@ -57,19 +57,22 @@ impl Optimizer {
                 r.eps = a.number("eps", r.eps)?;
                 r.momentum = a.number("momentum", 0.0)?;
                 r.centered = a.flag("centered", false)?;
-                r.weight_decay = weight_decay;
-                Optimizer::RmsProp(r, r.start(p))
+                // Keras takes the decay off the parameter, PyTorch adds it to the gradient.
+                r.weight_decay = if kind == "rmsprop" { weight_decay } else { 0.0 };
+                let decay = if kind == "rmsprop" { 0.0 } else { weight_decay };
+                Optimizer::RmsProp(r, r.start(p), decay)
             }
             "adam" | "adamw" | "adam_keras" => {
                 a.only(&["kind", "lr", "betas", "eps", "weight_decay"])?;
                 let keras = kind == "adam_keras";
                 let settings = Adam {
                     lr,
-                    betas: if a.count("betas") > 0 { a.numbers("betas")? } else { [0.9, 0.999] },
+                    betas: if a.has("betas") { a.two_numbers("betas")? } else { [0.9, 0.999] },
                     eps: a.number("eps", if keras { 1e-7 } else { 1e-8 })?,
                     keras,
-                    decoupled: kind == "adamw",
-                    weight_decay,
+                    decoupled: kind != "adam",
+                    // PyTorch's default for this kind.
+                    weight_decay: a.number("weight_decay", if kind == "adamw" { 0.01 } else { 0.0 })?,
                 };
                 Optimizer::Adam { settings, m: zeros(), v: zeros(), t: 0 }
             }
@@ -84,7 +87,8 @@ impl Optimizer {
                 *velocity = new;
                 p
             }
-            Optimizer::RmsProp(rmsprop, state) => {
+            Optimizer::RmsProp(rmsprop, state, decay) => {
+                let p = if *decay == 0.0 { p } else { adamw::decay(&p, rmsprop.lr, *decay) };
                 let (p, new) = rmsprop.update(&p, g, state);
                 *state = new;
                 p
@@ -95,7 +99,7 @@ impl Optimizer {
                 let (c1, c2) = (1.0 - beta1.powi(*t), 1.0 - beta2.powi(*t));
                 let (step_size, v_scale) =
                     if s.keras { (s.lr * c2.sqrt() / c1, 1.0) } else { (s.lr / c1, 1.0 / c2.sqrt()) };
-                let p = if s.decoupled { adamw::decay(&p, s.lr, s.weight_decay) } else { p };
+                let p = if s.decoupled && s.weight_decay != 0.0 { adamw::decay(&p, s.lr, s.weight_decay) } else { p };
                 let g =
                     if s.decoupled || s.weight_decay == 0.0 { g.clone() } else { no_grad(|| g + &p * s.weight_decay) };
                 let step = AdamStep { beta1, beta2, eps: s.eps, step_size, v_scale };
@@ -112,7 +116,7 @@ impl Optimizer {
         match self {
             Optimizer::Sgd(_, None) => outputs,
             Optimizer::Sgd(_, Some(velocity)) => outputs.and("state.buf", velocity),
-            Optimizer::RmsProp(_, state) => outputs.and("state.v", state.v),
+            Optimizer::RmsProp(_, state, _) => outputs.and("state.v", state.v),
             Optimizer::Adam { settings, m, v, .. } => {
                 outputs.and("state.m", m).and("state.v", v).within("p", 0.05 * settings.lr)
             }

@@ -11,7 +11,11 @@ fn run(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["dim", "iterations", "eps"])?;
     let (w, u) = (i.tensor("w")?, i.tensor("u")?);
     let (dim, eps) = (i.attrs.size("dim", 0)?, i.attrs.number("eps", 1e-12)?);
-    let s = w.spectral_norm(u, dim, i.attrs.size("iterations", 1)?, eps);
+    let iterations = i.attrs.size("iterations", 1)?;
+    if iterations > 100_000 || dim >= w.rank() {
+        return Err(Refusal::Failed(format!("dim = {dim}, iterations = {iterations}")));
+    }
+    let s = w.spectral_norm(u, dim, iterations, eps);
     // The true largest singular value, as information: many iterations, in f64.
     let reference = Device::Reference;
     let (exact_w, exact_u) = (w.to_device(&reference)?, u.to_device(&reference)?);
