@@ -127,6 +127,10 @@ impl Optimizer {
 /// g [steps, …]: the gradient of each step.
 fn given_gradients(i: &Inputs) -> Result<Outputs, Refusal> {
     let (mut p, g) = (i.tensor("p")?.clone(), i.tensor("g")?);
+    if g.rank() != p.rank() + 1 || g.shape()[1..] != p.shape()[..] {
+        let why = format!("expects a gradient of p's shape for each step (p {}, g {})", p.shape(), g.shape());
+        return Err(Refusal::Failed(why));
+    }
     let mut optimizer = Optimizer::new(i, &p)?;
     let mut parameters = Vec::new();
     for step in 0..g.dim(0) {

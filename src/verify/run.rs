@@ -170,12 +170,22 @@ pub fn run(case: &Case, arrays: Arrays, device: &Device, function: Function) -> 
     match guarded(|| compute(case, &arrays, device, function)) {
         Ok((got, limits)) => compare(case, &arrays, device, &got, &limits),
         Err(Outcome::Failed { why, worst }) => {
-            let given = arrays.iter().filter_map(|(role, array)| Some((role.strip_prefix("in.")?, &array.shape)));
-            let shapes = given.map(|(name, shape)| format!("{name} {shape:?}")).collect::<Vec<_>>().join(", ");
-            Outcome::Failed { why: format!("{}: {why} ({shapes})", case.op), worst }
+            let given = arrays.iter().filter_map(|(role, array)| Some((role.strip_prefix("in.")?, &array.shape[..])));
+            Outcome::Failed { why: with_shapes(&case.op, &why, given), worst }
         }
         Err(outcome) => outcome,
     }
+}
+
+/// The message with the op and the shape of every input, unless it has them already.
+pub fn with_shapes<'a>(op: &str, why: &str, inputs: impl Iterator<Item = (&'a str, &'a [usize])>) -> String {
+    let inputs: Vec<(&str, String)> = inputs.map(|(name, shape)| (name, format!("{shape:?}"))).collect();
+    let op = if why.starts_with(&format!("{op}: ")) { String::new() } else { format!("{op}: ") };
+    if inputs.iter().all(|(_, shape)| why.contains(shape)) {
+        return format!("{op}{why}");
+    }
+    let shapes = inputs.iter().map(|(name, shape)| format!("{name} {shape}")).collect::<Vec<_>>().join(", ");
+    format!("{op}{why} ({shapes})")
 }
 
 /// Runs what may end in a refusal or, where shapes do not fit an op, in a panic inside the engine; either becomes an

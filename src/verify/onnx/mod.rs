@@ -15,7 +15,7 @@ mod reductions;
 mod resize;
 
 use super::case::Attrs;
-use super::run::{Outcome, Refusal, Values, guarded, worst_element};
+use super::run::{Outcome, Refusal, Values, guarded, with_shapes, worst_element};
 use super::tensors::{Array, Arrays, Declared};
 use crate::tensor::{Device, Tensor, no_grad};
 use node::{Node, Value};
@@ -150,6 +150,7 @@ fn compute(case: &OnnxCase, arrays: &Arrays, device: &Device) -> Result<Values, 
         // Operators of the training domain have a version count of their own; the suite gives 0.
         let opset = if opset == 0 { u64::MAX } else { opset };
         let shapes = shapes(&step.inputs, &inputs);
+        let shapes = || shapes.iter().map(|(name, shape)| (name.as_str(), &shape[..]));
         let node = Node { op: &step.op, attrs: &step.attrs, opset, device, inputs, outputs };
         let made: Vec<Value> = if step.op == "Constant" {
             vec![layout::constant(&node)?]
@@ -158,7 +159,7 @@ fn compute(case: &OnnxCase, arrays: &Arrays, device: &Device) -> Result<Values, 
             let operator = operator.ok_or_else(|| Refusal::NotSupported(format!("the operator {}", step.op)))?;
             let made = guarded(|| operator(&node)).map_err(|outcome| match outcome {
                 Outcome::NotSupported(what) => Refusal::NotSupported(what),
-                Outcome::Failed { why, .. } => Refusal::Failed(format!("{}: {why} ({shapes})", step.op)),
+                Outcome::Failed { why, .. } => Refusal::Failed(with_shapes(&step.op, &why, shapes())),
                 Outcome::Passed(_) => unreachable!("a refusal passes nothing"),
             })?;
             made.into_iter().map(Value::Tensor).collect()
@@ -182,14 +183,12 @@ fn compute(case: &OnnxCase, arrays: &Arrays, device: &Device) -> Result<Values, 
     Ok(got)
 }
 
-fn shapes(names: &[String], inputs: &[Option<&Value>]) -> String {
-    let each = names.iter().zip(inputs).filter_map(|(name, value)| {
-        Some(match (*value)? {
-            Value::Tensor(t) => format!("{name} {}", t.shape()),
-            Value::Wholes { shape, .. } => format!("{name} {shape:?}"),
-        })
-    });
-    each.collect::<Vec<_>>().join(", ")
+fn shapes(names: &[String], inputs: &[Option<&Value>]) -> Vec<(String, Vec<usize>)> {
+    let shape = |value: &Value| match value {
+        Value::Tensor(t) => t.shape().to_vec(),
+        Value::Wholes { shape, .. } => shape.clone(),
+    };
+    names.iter().zip(inputs).filter_map(|(name, value)| Some((name.clone(), shape((*value)?)))).collect()
 }
 
 /// Relative and absolute tolerance of the suite, whose values are f32: |got − want| ≤ ABSOLUTE + RELATIVE·|want|.
