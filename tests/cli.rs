@@ -143,6 +143,66 @@ fn bench_checks_and_times() {
     refused(place.path(), &["bench", "--device", "reference", "--kernels"], 2, &["reference", "cpu"]);
 }
 
+#[test]
+fn verify_reads_and_writes_case_directories() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let last = |output: &Output| text(&output.stdout).lines().last().unwrap_or_default().to_string();
+    let output = toile(folder, &["verify", "--write", "cases", "--filter", "matmul"]);
+    assert!(output.status.success() && last(&output) == "6 cases in 2 files", "{}", text(&output.stdout));
+    refused(folder, &["verify", "--write", "cases", "--filter", "matmul"], 2, &["index.json", "exists", "--force"]);
+    assert!(toile(folder, &["verify", "--write", "cases", "--filter", "matmul", "--force"]).status.success());
+
+    let check = ["verify", "cases", "--device", "cpu"];
+    let output = toile(folder, &[&check[..], &["--strict"]].concat());
+    assert!(
+        output.status.success() && last(&output) == "6 passed, 0 failed, 0 not supported",
+        "{}",
+        text(&output.stdout)
+    );
+    assert!(text(&output.stdout).contains("worst of its tolerance"));
+    let output = toile(folder, &[&check[..], &["--json"]].concat());
+    let counts: serde_json::Value = serde_json::from_str(&last(&output)).unwrap();
+    assert_eq!(
+        (counts["passed"].as_u64(), counts["failed"].as_u64(), counts["not_supported"].as_u64()),
+        (Some(6), Some(0), Some(0))
+    );
+    assert_eq!(text(&output.stdout).lines().count(), 7);
+
+    // One case that is not known, one whose shapes do not fit.
+    let index = std::fs::read_to_string(folder.join("cases/index.json")).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&index).unwrap();
+    changed["cases"][0]["op"] = "frobnicate".into();
+    changed["cases"][1]["op"] = "add".into();
+    std::fs::write(folder.join("cases/index.json"), changed.to_string()).unwrap();
+    let output = toile(folder, &[&check[..], &["--quiet"]].concat());
+    let lines = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{lines}");
+    assert_eq!(last(&output), "4 passed, 1 failed, 1 not supported");
+    for words in
+        ["not supported  matmul, 5x7x3 (frobnicate)", "add: the shapes do not broadcast (a [1, 33], b [33, 9])"]
+    {
+        assert!(lines.contains(words), "{lines}");
+    }
+    assert!(lines.lines().count() == 3 && !text(&output.stderr).contains("panicked"), "{lines}");
+    changed["cases"][1]["op"] = "matmul".into();
+    std::fs::write(folder.join("cases/index.json"), changed.to_string()).unwrap();
+    assert_eq!(toile(folder, &check).status.code(), Some(0));
+    assert_eq!(toile(folder, &[&check[..], &["--strict"]].concat()).status.code(), Some(1));
+
+    let tensors = std::fs::read(folder.join("cases/matmul.safetensors")).unwrap();
+    std::fs::write(folder.join("cases/matmul.safetensors"), &tensors[..tensors.len() / 2]).unwrap();
+    refused(folder, &check, 2, &["matmul.safetensors", "no safetensors file"]);
+    std::fs::write(folder.join("cases/index.json"), &index[..index.len() / 2]).unwrap();
+    refused(folder, &check, 2, &["index.json", "line", "column"]);
+    refused(folder, &["verify", "nowhere", "--device", "cpu"], 2, &["nowhere", "cannot read"]);
+    refused(folder, &["verify", "--device", "cpu"], 2, &["DIR"]);
+    refused(folder, &["verify", "cases", "--write", "more"], 2, &["--write"]);
+    refused(folder, &["verify", "cases", "--force"], 2, &["--write"]);
+    refused(folder, &["verify", "--write", "more", "--filter", "nonsense"], 2, &["nonsense"]);
+    assert!(!folder.join("more").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_saves_and_sigkill_loses_only_the_last_steps() {
