@@ -149,14 +149,14 @@ fn verify_reads_and_writes_case_directories() {
     let folder = place.path();
     let last = |output: &Output| text(&output.stdout).lines().last().unwrap_or_default().to_string();
     let output = toile(folder, &["verify", "--write", "cases", "--filter", "matmul"]);
-    assert!(output.status.success() && last(&output) == "6 cases in 2 files", "{}", text(&output.stdout));
+    assert!(output.status.success() && last(&output) == "7 cases in 2 files", "{}", text(&output.stdout));
     refused(folder, &["verify", "--write", "cases", "--filter", "matmul"], 2, &["index.json", "exists", "--force"]);
     assert!(toile(folder, &["verify", "--write", "cases", "--filter", "matmul", "--force"]).status.success());
 
     let check = ["verify", "cases", "--device", "cpu"];
     let output = toile(folder, &[&check[..], &["--strict"]].concat());
     assert!(
-        output.status.success() && last(&output) == "6 passed, 0 failed, 0 not supported",
+        output.status.success() && last(&output) == "7 passed, 0 failed, 0 not supported",
         "{}",
         text(&output.stdout)
     );
@@ -165,9 +165,9 @@ fn verify_reads_and_writes_case_directories() {
     let counts: serde_json::Value = serde_json::from_str(&last(&output)).unwrap();
     assert_eq!(
         (counts["passed"].as_u64(), counts["failed"].as_u64(), counts["not_supported"].as_u64()),
-        (Some(6), Some(0), Some(0))
+        (Some(7), Some(0), Some(0))
     );
-    assert_eq!(text(&output.stdout).lines().count(), 7);
+    assert_eq!(text(&output.stdout).lines().count(), 8);
 
     // One case that is not known, one whose shapes do not fit.
     let index = std::fs::read_to_string(folder.join("cases/index.json")).unwrap();
@@ -178,7 +178,7 @@ fn verify_reads_and_writes_case_directories() {
     let output = toile(folder, &[&check[..], &["--quiet"]].concat());
     let lines = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{lines}");
-    assert_eq!(last(&output), "4 passed, 1 failed, 1 not supported");
+    assert_eq!(last(&output), "5 passed, 1 failed, 1 not supported");
     for words in
         ["not supported  matmul, 5x7x3 (frobnicate)", "add: the shapes do not broadcast (a [1, 33], b [33, 9])"]
     {
