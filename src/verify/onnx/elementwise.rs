@@ -92,7 +92,7 @@ fn clip(n: &Node) -> Result<Vec<Tensor>, Refusal> {
         n.attrs.only(&[])?;
         (n.maybe(1)?.cloned(), n.maybe(2)?.cloned())
     };
-    for bound in [&low, &high].into_iter().flatten().filter(|bound| bound.len() != 1) {
+    if let Some(bound) = [&low, &high].into_iter().flatten().find(|bound| bound.len() != 1) {
         return Err(n.failed(format!("a bound of shape {} is no single number", bound.shape())));
     }
     Ok(vec![match (low, high) {

@@ -18,6 +18,9 @@ pub enum Value {
     },
 }
 
+/// Whole numbers on the host: their shape and values.
+pub type Wholes<'a> = (&'a [usize], &'a [i64]);
+
 /// What an operator gets.
 pub struct Node<'a> {
     /// The operator.
@@ -77,7 +80,7 @@ impl Node<'_> {
     }
 
     /// Input `i` as whole numbers with their shape, if it is there.
-    pub fn maybe_wholes(&self, i: usize) -> Result<Option<(&[usize], &[i64])>, Refusal> {
+    pub fn maybe_wholes(&self, i: usize) -> Result<Option<Wholes<'_>>, Refusal> {
         match self.inputs.get(i).copied().flatten() {
             None => Ok(None),
             Some(Value::Wholes { shape, values }) => Ok(Some((shape, values))),
@@ -86,7 +89,7 @@ impl Node<'_> {
     }
 
     /// Input `i` as whole numbers with their shape.
-    pub fn wholes(&self, i: usize) -> Result<(&[usize], &[i64]), Refusal> {
+    pub fn wholes(&self, i: usize) -> Result<Wholes<'_>, Refusal> {
         self.maybe_wholes(i)?.ok_or_else(|| self.missing(i))
     }
 

@@ -23,7 +23,7 @@ fn head(n: &Node, states: usize) -> Result<(f64, i64, usize), Refusal> {
         _ => return Err(n.failed("T should be one number")),
     };
     let rest = n.inputs.len().saturating_sub(2);
-    if rest == 0 || rest % (states + 1) != 0 {
+    if rest == 0 || !rest.is_multiple_of(states + 1) {
         return Err(n.failed(format!("{rest} tensors are not {} for each parameter", states + 1)));
     }
     Ok((n.number(0)?, step, rest / (states + 1)))
