@@ -15,3 +15,4 @@ mod models;
 mod ops;
 mod properties;
 mod random;
+mod shaders;

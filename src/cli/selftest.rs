@@ -38,6 +38,9 @@ pub struct Args {
     /// Only variants whose name holds this, such as `as chosen` [default: all].
     #[arg(long, value_name = "TEXT")]
     variant: Option<String>,
+    /// Open the GPU without any optional feature, with WebGPU's default limits and every access checked.
+    #[arg(long)]
+    minimal: bool,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -55,7 +58,8 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
     let begun = Instant::now();
-    let (device, line) = device::open_with(&args.device, GpuOptions { guarded: true, ..GpuOptions::default() })?;
+    let options = GpuOptions { guarded: !args.minimal, minimal: args.minimal, checked: args.minimal };
+    let (device, line) = device::open_with(&args.device, options)?;
     if !args.quiet && !args.json {
         print_line(&format!("device: {line}"))?;
     }
