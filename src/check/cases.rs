@@ -430,6 +430,7 @@ fn large() -> Vec<Case> {
         Case::new("leaky_relu: large", vec![normal([300_007])], |x| x[0].leaky_relu(0.2)),
         Case::new("tanh: large", vec![normal([100_003])], |x| x[0].tanh()).within(Transcendental),
         Case::new("add: large", vec![normal([13, 37, 401]), normal([37, 1])], |x| &x[0] + &x[1]),
+        Case::new("sub: large", vec![normal([70_001]), normal([70_001])], |x| &x[0] - &x[1]),
         Case::new("permute: large", vec![normal([61, 43, 37])], |x| x[0].permute(&[2, 0, 1])).within(Exact),
         Case::new("sum: large", vec![normal([300_007])], |x| x[0].sum()).within(Accumulated(300_007)),
         Case::new("sum: large outer", vec![normal([3001, 67])], |x| x[0].sum_axes(&[0])).within(Accumulated(3001)),

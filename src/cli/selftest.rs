@@ -88,7 +88,7 @@ pub fn run(args: Args) -> Result<u8> {
         let worst = all.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
         let summary = serde_json::json!({
             "summary": {
-                "device": line, "cases": wanted.len(), "variants": variants.iter().map(Variant::name).collect::<Vec<_>>(),
+                "device": line, "cases": wanted.len(), "variants": ran(&variants, &wanted),
                 "passed": all.len() - failed.len(), "failed": failed.len(),
                 "error": outcome.as_ref().err().map(ToString::to_string),
                 "seconds": begun.elapsed().as_secs_f64(), "worst": worst.map(json),
@@ -155,6 +155,12 @@ fn run_cases(
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// The variants that concern one of these cases.
+fn ran<'a>(variants: &'a [Variant], cases: &[Case]) -> Vec<&'a str> {
+    let concerned = variants.iter().filter(|variant| cases.iter().any(|case| variant.concerns(case)));
+    concerned.map(Variant::name).collect()
 }
 
 /// A device's error with the place where it came out; nothing that runs after it could be believed.

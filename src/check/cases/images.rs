@@ -129,6 +129,13 @@ fn max_pools() -> Vec<Case> {
         .order(0),
     );
     table.push(
+        Case::new("max_pool2d: all equal", vec![([1, 2, 4, 5].into(), Range::Exactly(vec![0.5]))], |x| {
+            as_tensor(x[0].max_pool2d_places(Pool2d::new(3).stride(2).padding(1)), x[0].device())
+        })
+        .within(Exact)
+        .order(0),
+    );
+    table.push(
         Case::new("max_pool2d: the first of equal ones", vec![([1, 1, 3, 4].into(), Range::Exactly(odd))], |x| {
             as_tensor(x[0].max_pool2d_places(Pool2d::new(2).stride(1)), x[0].device())
         })

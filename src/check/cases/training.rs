@@ -18,7 +18,8 @@ fn steps() -> Vec<(Shape, Range)> {
 fn adam(convention: AdamConvention, weight_decay: f64) -> impl Fn(&[Tensor]) -> Tensor + Send + Sync {
     move |x: &[Tensor]| {
         let config = AdamConfig { lr: 0.1, betas: [0.5, 0.9], eps: 1e-3, convention };
-        let p = Parameter::new(x[0].clone());
+        // Another tensor on the same memory, which a step must not write while someone else holds it.
+        let p = Parameter::new(x[0].detach());
         let mut adam = Adam::new(config, vec![("p".into(), p.clone())]);
         let stepped = x[1..].iter().try_for_each(|g| {
             if weight_decay > 0.0 {
@@ -31,7 +32,7 @@ fn adam(convention: AdamConvention, weight_decay: f64) -> impl Fn(&[Tensor]) -> 
 }
 
 fn batch_norm(x: &Tensor, convention: Convention) -> BatchNorm {
-    BatchNorm::new(&Initializer::new(x.device(), Init::GlorotUniform, 0, 0), x.dim(1), 0.75, 1e-3, convention)
+    BatchNorm::new(&mut Initializer::new(x.device(), Init::GlorotUniform, 0, 0), x.dim(1), 0.75, 1e-3, convention)
 }
 
 pub(super) fn rows() -> Vec<Case> {
