@@ -1,5 +1,7 @@
 //! The program as users meet it: commands, messages, exit codes, signals.
 
+mod lanes;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

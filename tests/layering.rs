@@ -88,3 +88,23 @@ fn every_op_has_its_shader_and_its_cases() {
         }
     }
 }
+
+/// tests/mutants.sh takes minutes; that its bugs can still be planted is seen at once.
+#[test]
+fn every_planted_bug_finds_its_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = std::fs::read_to_string(root.join("tests/mutants.txt")).unwrap();
+    let (mut planted, mut wrong) = (0, Vec::new());
+    for entry in list.split("\n\n") {
+        let field = |name: &str| entry.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let (Some(name), Some(file), Some(old)) = (field("name"), field("file"), field("old")) else { continue };
+        let wanted = field("in").unwrap_or("@").replacen('@', old, 1).replace("\\n", "\n");
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{name}: {file}: {error}"));
+        planted += 1;
+        if text.matches(&wanted).count() != 1 {
+            wrong.push(format!("{name}: this must stand once in {file}: {wanted}"));
+        }
+    }
+    assert!(planted >= 30, "only {planted} entries were read");
+    assert!(wrong.is_empty(), "tests/mutants.txt is out of date:\n{}", wrong.join("\n"));
+}

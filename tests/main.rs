@@ -15,4 +15,5 @@ mod models;
 mod ops;
 mod properties;
 mod random;
+mod shaders;
 mod verify;

@@ -6,6 +6,7 @@ mod layout;
 mod losses;
 mod optable;
 mod reductions;
+mod training;
 
 use super::compare::Tolerance::{self, *};
 use super::gradients::Function;
@@ -154,7 +155,8 @@ fn unary() -> Vec<Case> {
     type F = fn(&Tensor) -> Tensor;
     let away = Range::Away(vec![0.0]);
     let positive = Range::Between(0.25, 4.0);
-    let rows: [(&str, F, Range, Tolerance, u32); 21] = [
+    let rows: [(&str, F, Range, Tolerance, u32); 23] = [
+        ("neg", |x| -x, Range::Normal, Exact, 2),
         ("affine", |x| x.affine(-1.5, 0.25), Range::Normal, Elementwise, 2),
         ("exp", Tensor::exp, Range::Between(-4.0, 4.0), Transcendental, 2),
         ("log", Tensor::log, positive.clone(), Transcendental, 2),
@@ -166,6 +168,7 @@ fn unary() -> Vec<Case> {
         ("abs", Tensor::abs, away.clone(), Exact, 2),
         ("sign", Tensor::sign, Range::Normal, Exact, 0),
         ("step", |x| x.leaky_relu_slope(0.25), Range::Normal, Exact, 0),
+        ("step: 0 and 1", |x| x.leaky_relu_slope(0.0), Range::Normal, Exact, 0),
         ("relu", Tensor::relu, away.clone(), Exact, 2),
         ("leaky_relu", |x| x.leaky_relu(0.2), away.clone(), Elementwise, 2),
         ("tanh", Tensor::tanh, Range::Between(-4.0, 4.0), Transcendental, 2),
@@ -341,7 +344,12 @@ fn conv(stride: [usize; 2], padding: [usize; 4], dilation: [usize; 2], groups: u
 }
 
 fn convolutions() -> Vec<Case> {
-    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 13] = [
+    let same = Conv2d::same([7, 6], [4, 4], [2, 1], [1, 1]);
+    let [top, bottom, left, right] = same.padding;
+    let lower = Conv2d { padding: [bottom, top, right, left], ..same };
+    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 15] = [
+        ("same of Keras and of ONNX's SAME_UPPER", [2, 2, 7, 6], [3, 2, 4, 4], same),
+        ("same of ONNX's SAME_LOWER", [2, 2, 7, 6], [3, 2, 4, 4], lower),
         ("3x3", [2, 3, 6, 5], [4, 3, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("1x1", [3, 5, 4, 3], [2, 5, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
         ("4x4 stride 2", [2, 3, 8, 10], [5, 3, 4, 4], conv([2, 2], [1; 4], [1, 1], 1)),
@@ -380,6 +388,11 @@ fn convolutions() -> Vec<Case> {
         let name = format!("conv2d_input: Keras same, stride {}", stride[0]);
         table.push(Case::new(&name, vec![normal([2, 3, 5, 7]), normal([3, 2, 4, 4])], run).within(Accumulated(48)));
     }
+    // Of the two sizes of which the convolution makes this image, the larger: one row and column of output padding.
+    let settings = conv([2, 2], [1; 4], [1, 1], 1);
+    let inputs = vec![normal([2, 3, 4, 5]), normal([3, 2, 3, 3])];
+    let run = move |t: &[Tensor]| t[0].conv_transpose2d(&t[1], settings, [8, 10]);
+    table.push(Case::new("conv2d_input: output padding", inputs, run).within(Accumulated(27)));
     table
 }
 
@@ -417,6 +430,7 @@ fn large() -> Vec<Case> {
         Case::new("leaky_relu: large", vec![normal([300_007])], |x| x[0].leaky_relu(0.2)),
         Case::new("tanh: large", vec![normal([100_003])], |x| x[0].tanh()).within(Transcendental),
         Case::new("add: large", vec![normal([13, 37, 401]), normal([37, 1])], |x| &x[0] + &x[1]),
+        Case::new("sub: large", vec![normal([70_001]), normal([70_001])], |x| &x[0] - &x[1]),
         Case::new("permute: large", vec![normal([61, 43, 37])], |x| x[0].permute(&[2, 0, 1])).within(Exact),
         Case::new("sum: large", vec![normal([300_007])], |x| x[0].sum()).within(Accumulated(300_007)),
         Case::new("sum: large outer", vec![normal([3001, 67])], |x| x[0].sum_axes(&[0])).within(Accumulated(3001)),

@@ -271,3 +271,77 @@ impl<'a> Expected<'a> {
 pub fn check_case(case: &Case, device: &Device) -> Result<Vec<CaseReport>> {
     Expected::new(case, 2)?.check(device, &Variant::as_chosen())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::cases;
+    use crate::gpu::{GpuOptions, test_kernels};
+    use std::sync::Arc;
+
+    /// A device that was lost before: every case that computes anything there ends in an error.
+    #[test]
+    fn a_lost_device_is_an_error_and_no_panic() {
+        let Some(gpu) = test_kernels::gpu(GpuOptions::default()) else { return };
+        gpu.lose();
+        let device = Device::Gpu(gpu);
+        let outcome = |case: &Case| Expected::new(case, 1).unwrap().check(&device, &Variant::as_chosen());
+        let unnoticed: Vec<String> =
+            cases().iter().filter(|case| outcome(case).is_ok()).map(|c| c.name.clone()).collect();
+        assert_eq!(unnoticed, [""; 0], "cases that do not notice that the device is lost");
+    }
+
+    /// A device that is lost in the middle, when the inputs are there and the indices are still to come.
+    #[test]
+    fn a_device_lost_in_the_middle_is_an_error_and_no_panic() {
+        let fallible =
+            ["argmax", "max_pool2d", "gather", "embedding", "cross_entropy", "patch_nce", "scatter_add", "adam"];
+        for op in fallible {
+            let Some(gpu) = test_kernels::gpu(GpuOptions::default()) else { return };
+            let mut case = cases().into_iter().find(|case| case.op() == op).expect("the op has a case");
+            let run: Arc<super::super::gradients::Function> =
+                Arc::from(std::mem::replace(&mut case.run, Box::new(|x| x[0].clone())));
+            let lost = gpu.clone();
+            case.run = Box::new(move |x: &[Tensor]| {
+                if matches!(x[0].device(), Device::Gpu(_)) {
+                    let _ = x[0].sum().to_vec();
+                    lost.lose();
+                }
+                run(x)
+            });
+            let outcome = Expected::new(&case, 1).unwrap().check(&Device::Gpu(gpu), &Variant::as_chosen());
+            assert!(outcome.is_err(), "{op} does not notice that the device is lost");
+        }
+    }
+
+    /// Elements that are not written, inputs that are, and writes past the end are all told.
+    #[test]
+    fn guards_find_what_they_are_there_for() {
+        let Some(gpu) = test_kernels::gpu(GpuOptions { guarded: true, ..GpuOptions::default() }) else { return };
+        let buffer = gpu.alloc(400).unwrap();
+        assert_eq!(bytemuck::pod_collect_to_vec::<u8, u32>(&gpu.read(&buffer, 400).unwrap()), [UNWRITTEN; 100]);
+        assert_eq!(gpu.broken_guards().unwrap(), [""; 0]);
+        // The kernel believes that there are 103 elements: the last three of the vector may be written; 105 may not.
+        let x = gpu.upload(&[0; 512]).unwrap();
+        for (n, broken) in [(100u32, 0), (105, 1)] {
+            let y = gpu.alloc(400).unwrap();
+            gpu.run(&crate::gpu::KernelCall {
+                kernel: crate::gpu::Kernel::new("test_add", "add"),
+                reads: &[&x],
+                writes: &[&y],
+                params: bytemuck::cast_slice(&[n, 7u32]),
+                workgroups: [2, 1, 1],
+                label: "too far",
+            })
+            .unwrap();
+            drop(y);
+            let told = gpu.broken_guards().unwrap();
+            assert_eq!(told.len(), broken, "{told:?}");
+            assert!(
+                told.iter()
+                    .all(|line| line == "0x00000007 was written 0 bytes behind the end of a buffer of 400 bytes"),
+                "{told:?}"
+            );
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::tensor::Device;
 
 /// Help text of `--device`.
 pub const HELP: &str = "auto (a hardware GPU, else cpu), cpu, reference (f64, slow), gpu (a hardware GPU), \
-                        gpu:N or gpu:NAME (adapter N of `toile devices`, or part of its name; the way to a software adapter)";
+                        gpu:N or gpu:NAME (adapter N of `toile devices`, part of its name, or vulkan, metal, dx12, gl; the way to a software adapter)";
 
 /// Opens the device and says in a line what was taken and why.
 ///

@@ -38,6 +38,9 @@ pub struct Args {
     /// Only variants whose name holds this, such as `as chosen` [default: all].
     #[arg(long, value_name = "TEXT")]
     variant: Option<String>,
+    /// Open the GPU without any optional feature, with WebGPU's default limits and every access checked.
+    #[arg(long)]
+    minimal: bool,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -55,7 +58,8 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
     let begun = Instant::now();
-    let (device, line) = device::open_with(&args.device, GpuOptions { guarded: true, ..GpuOptions::default() })?;
+    let options = GpuOptions { guarded: !args.minimal, minimal: args.minimal, checked: args.minimal };
+    let (device, line) = device::open_with(&args.device, options)?;
     if !args.quiet && !args.json {
         print_line(&format!("device: {line}"))?;
     }
@@ -84,7 +88,7 @@ pub fn run(args: Args) -> Result<u8> {
         let worst = all.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
         let summary = serde_json::json!({
             "summary": {
-                "device": line, "cases": wanted.len(), "variants": variants.iter().map(Variant::name).collect::<Vec<_>>(),
+                "device": line, "cases": wanted.len(), "variants": ran(&variants, &wanted),
                 "passed": all.len() - failed.len(), "failed": failed.len(),
                 "error": outcome.as_ref().err().map(ToString::to_string),
                 "seconds": begun.elapsed().as_secs_f64(), "worst": worst.map(json),
@@ -151,6 +155,12 @@ fn run_cases(
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// The variants that concern one of these cases.
+fn ran<'a>(variants: &'a [Variant], cases: &[Case]) -> Vec<&'a str> {
+    let concerned = variants.iter().filter(|variant| cases.iter().any(|case| variant.concerns(case)));
+    concerned.map(Variant::name).collect()
 }
 
 /// A device's error with the place where it came out; nothing that runs after it could be believed.

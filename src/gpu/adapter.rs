@@ -127,7 +127,8 @@ pub enum AdapterChoice {
     Hardware,
     /// The adapter with this number.
     Index(usize),
-    /// The first adapter with this in its name or its driver's, in capital letters or not.
+    /// The first adapter with this in its name or its driver's, in capital letters or not; or the first behind this
+    /// interface: `vulkan`, `metal`, `dx12` or `gl`.
     Name(String),
     /// The first software adapter.
     Software,
@@ -254,7 +255,11 @@ fn pick(choice: &AdapterChoice, reports: &[&AdapterReport]) -> Option<usize> {
         AdapterChoice::Index(index) => reports.iter().position(|report| report.index == *index),
         AdapterChoice::Name(name) => {
             let wanted = name.to_lowercase();
+            let is_interface = ["vulkan", "metal", "dx12", "gl"].contains(&wanted.as_str());
             let named = |report: &&AdapterReport| {
+                if is_interface {
+                    return report.backend == wanted;
+                }
                 report.name.to_lowercase().contains(&wanted) || report.driver.to_lowercase().contains(&wanted)
             };
             let usable = reports.iter().position(|report| named(report) && report.usable.is_ok());

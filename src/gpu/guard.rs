@@ -14,11 +14,17 @@ use crate::error::{Error, Result};
 /// What an element holds before it is written: the bits of a NaN that no computation makes.
 pub const UNWRITTEN: u32 = 0x7fd5_57a1;
 
-/// A word of a guard: another such NaN.
-const GUARD_WORD: u32 = 0x7fc9_a37d;
+/// Word `i` of the two guards around a buffer of `bytes`: other such NaNs, of which no two near ones are equal, for a
+/// kernel that reads one guard may write what it read to another.
+fn guard_word(bytes: u64, i: usize) -> u32 {
+    0x7fc9_0000 | ((bytes / 4 * 37 + i as u64 * 101) & 0xffff) as u32
+}
 
 /// Bytes of a guard, on either side.
 pub(super) const GUARD: u64 = MIN_BUFFER_BYTES;
+
+/// Words of a guard.
+const PER: usize = GUARD as usize / 4;
 
 /// Guarded memory whose guards are still to be looked at.
 #[derive(Default)]
@@ -45,8 +51,9 @@ impl Gpu {
     pub(super) fn alloc_guarded(&self, bytes: u64, recorder: &mut Recorder) -> Result<GpuBuffer> {
         let inner = inner(bytes);
         let whole = self.alloc_for_host(inner + 2 * GUARD, recorder)?;
-        let word = |i: u64| if (GUARD..GUARD + inner).contains(&(i * 4)) { UNWRITTEN } else { GUARD_WORD };
-        let words: Vec<u32> = (0..(inner + 2 * GUARD) / 4).map(word).collect();
+        let guard = |i: usize| guard_word(bytes, i);
+        let between = std::iter::repeat_n(UNWRITTEN, inner as usize / 4);
+        let words: Vec<u32> = (0..PER).map(guard).chain(between).chain((PER..2 * PER).map(guard)).collect();
         recorder.write(self, &whole, bytemuck::cast_slice(&words))?;
         let (buffer, allocation) = whole.into_guarded(GUARD, bytes);
         self.0.pool.guards().live.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&allocation));
@@ -76,14 +83,13 @@ impl Gpu {
             .chain(live.iter().filter_map(|allocation| allocation.guarded()))
             .collect();
         returned.into_iter().for_each(|(raw, _)| self.0.pool.give_back(raw));
-        let per = GUARD as usize / 4;
-        Ok((sizes.iter().zip(words?.chunks_exact(2 * per)))
+        Ok((sizes.iter().zip(words?.chunks_exact(2 * PER)))
             .filter_map(|(bytes, words)| {
-                let place = words.iter().position(|word| *word != GUARD_WORD)?;
-                let side = if place < per {
-                    format!("{} bytes before", (per - place) * 4)
+                let place = words.iter().enumerate().position(|(i, word)| *word != guard_word(*bytes, i))?;
+                let side = if place < PER {
+                    format!("{} bytes before", (PER - place) * 4)
                 } else {
-                    format!("{} bytes behind the end of", (place - per) as u64 * 4 + inner(*bytes) - bytes)
+                    format!("{} bytes behind the end of", (place - PER) as u64 * 4 + inner(*bytes) - bytes)
                 };
                 Some(format!("{:#010x} was written {side} a buffer of {bytes} bytes", words[place]))
             })

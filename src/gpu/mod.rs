@@ -26,7 +26,7 @@ pub mod tuning;
 #[cfg(test)]
 mod math_tests;
 #[cfg(test)]
-mod test_kernels;
+pub(crate) mod test_kernels;
 #[cfg(test)]
 mod tests;
 
@@ -420,6 +420,11 @@ impl Gpu {
     pub fn prepare(&self, kernels: &[Kernel]) -> Result<()> {
         self.check()?;
         self.0.pipelines.prepare(self, kernels)
+    }
+
+    /// The kernels that were compiled on this device so far.
+    pub fn kernels(&self) -> Vec<Kernel> {
+        self.0.pipelines.kernels()
     }
 
     /// What the device did so far and holds now.

@@ -33,6 +33,31 @@ impl Kernel {
         self.constants.push((name, value.to_bits()));
         self
     }
+
+    /// The text of the module, with the constants that are `const`s in it, and those that are `override`s, to be given
+    /// to the compiler.
+    ///
+    /// # Errors
+    /// As [`shader::assemble`].
+    pub fn assemble(&self) -> Result<(shader::Assembled, Vec<(&'static str, f64)>)> {
+        let (consts, overrides) = self.split_constants();
+        Ok((shader::assemble(self.shader, &consts)?, overrides))
+    }
+
+    /// The constants that are `const`s of the text, with their text, and those that are `override`s.
+    fn split_constants(&self) -> (Vec<(&'static str, String)>, Overrides) {
+        let mut consts = Vec::new();
+        let mut overrides = Vec::new();
+        for (name, bits) in &self.constants {
+            let value = f64::from_bits(*bits);
+            match shader::const_text(self.shader, name, value) {
+                Some(text) => consts.push((*name, text)),
+                None => overrides.push((*name, value)),
+            }
+        }
+        consts.sort();
+        (consts, overrides)
+    }
 }
 
 impl std::fmt::Display for Kernel {
@@ -114,7 +139,7 @@ type Once<T> = Arc<OnceLock<Result<T, String>>>;
 type ByKernel = HashMap<Kernel, Vec<(LayoutKey, Once<Arc<Pipeline>>)>>;
 
 /// Names and values of override constants.
-type Overrides<'k> = Vec<(&'k str, f64)>;
+type Overrides = Vec<(&'static str, f64)>;
 
 /// A module, and what calls of each entry point look like.
 struct Module {
@@ -152,6 +177,11 @@ impl Pipelines {
         made.clone().map_err(Error::Gpu)
     }
 
+    /// What was compiled so far.
+    pub fn kernels(&self) -> Vec<Kernel> {
+        self.pipelines.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     /// Compiles kernels on all cores, for calls with the buffers that their shaders declare.
     pub fn prepare(&self, gpu: &Gpu, kernels: &[Kernel]) -> Result<()> {
         kernels.par_iter().try_for_each(|kernel| {
@@ -162,17 +192,8 @@ impl Pipelines {
     }
 
     /// The kernel's module and those of its constants that are overrides.
-    fn module<'k>(&self, gpu: &Gpu, kernel: &'k Kernel) -> Result<(Arc<Module>, Overrides<'k>)> {
-        let mut consts = Vec::new();
-        let mut overrides = Vec::new();
-        for (name, bits) in &kernel.constants {
-            let value = f64::from_bits(*bits);
-            match shader::const_text(kernel.shader, name, value) {
-                Some(text) => consts.push((*name, text)),
-                None => overrides.push((*name, value)),
-            }
-        }
-        consts.sort();
+    fn module(&self, gpu: &Gpu, kernel: &Kernel) -> Result<(Arc<Module>, Overrides)> {
+        let (consts, overrides) = kernel.split_constants();
         let mut label = kernel.shader.to_string();
         for (name, text) in &consts {
             label.push_str(&format!(" {name}={text}"));

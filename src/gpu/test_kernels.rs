@@ -2,6 +2,13 @@
 
 use super::{AdapterChoice, Gpu, GpuOptions};
 
+impl Gpu {
+    /// Takes the device away, as a driver does that crashes.
+    pub(crate) fn lose(&self) {
+        self.device().destroy();
+    }
+}
+
 /// Paths and texts, found beside those of the shader folder.
 pub(super) const FILES: &[(&str, &str)] = &[
     (
@@ -136,7 +143,7 @@ fn invalid() {
 
 /// A software device, opened for one test. Without one the test fails, unless the environment says that is expected:
 /// then it says so and is left out.
-pub(super) fn gpu(options: GpuOptions) -> Option<Gpu> {
+pub(crate) fn gpu(options: GpuOptions) -> Option<Gpu> {
     match Gpu::open(&AdapterChoice::Software, options) {
         Ok(gpu) => Some(gpu),
         Err(error) if std::env::var("TOILE_TEST_NO_GPU").is_ok_and(|value| value == "1") => {
