@@ -12,6 +12,7 @@ mod kernels;
 mod known_values;
 mod layering;
 mod models;
+mod numbers;
 mod ops;
 mod properties;
 mod random;
