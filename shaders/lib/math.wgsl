@@ -170,7 +170,7 @@ fn sin_f32(x: f32) -> f32 {
     if abs(x) > 1e5 {
         return select(not_a_number(), sin(x), is_finite(x));
     }
-    return wave(x, 0);
+    return select(wave(x, 0), x, x == 0.0); // zero keeps its sign
 }
 
 // The cosine of x radians.
