@@ -47,7 +47,7 @@ fn f(x: f32, a: f32, b: f32) -> f32 {
         case 8u: { return abs(x); }
         case 9u: { return select(select(x, -1.0, x < 0.0), 1.0, x > 0.0); }
         case 10u: { return select(a, 1.0, x > 0.0); }
-        case 11u: { return select(a * x, x, x > 0.0); }
+        case 11u: { return select(select(a * x, x, x > 0.0), 0.0, a == 0.0 && x <= 0.0); } // relu(-inf) is 0
         case 12u: { return tanh_f32(x); }
         case 13u: { return sigmoid_f32(x); }
         case 14u: { return softplus_f32(x); }

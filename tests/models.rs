@@ -1,8 +1,9 @@
 //! The published networks: their parameter counts, shapes and layers.
 
-use toile::models::{Down, Norm, PatchSpec, ResnetSpec, UnetSpec, Up, build, dcgan, output_shape};
+use toile::models::{Down, LayerSpec, Norm, PatchSpec, ResnetSpec, UnetSpec, Up, build, dcgan, output_shape, sngan};
 use toile::nn::init::Initializer;
 use toile::nn::{Draws, Init, Mode, Module};
+use toile::ops::{Conv2d, Pool2d};
 use toile::rng::{Domain, Stream};
 use toile::train::Recipe;
 use toile::{Device, Tensor};
@@ -35,6 +36,8 @@ fn parameter_counts_are_the_published_ones() {
     assert_eq!(generator.parameter_count(), 3_576_704);
     let discriminator = build(&dcgan::discriminator(&[64, 128, 256, 512]), &[3, 64, 64], &mut init()).unwrap();
     assert_eq!(discriminator.parameter_count(), 2_765_568);
+    let residual = build(&sngan::discriminator(sngan::WIDTH, 2), &[3, 32, 32], &mut init()).unwrap();
+    assert_eq!(residual.parameter_count(), 1_053_825);
 }
 
 #[test]
@@ -128,4 +131,31 @@ fn layers_that_do_not_fit_are_named() {
     assert!(refused("{ upsample = { kind = \"nearest\" } }", &[3]).message.contains("takes images"));
     let wide = "{ conv_transpose2d = { filters = 2, kernel = 3, stride = 2, padding = 1, output_padding = 2 } }";
     assert_eq!(refused(wide, &[3, 4, 4]).key, "output_padding");
+}
+
+/// Against the block written out in ops.
+#[test]
+fn a_residual_block_is_two_convolutions_and_a_shortcut() {
+    let spec = [
+        LayerSpec::Residual { filters: 5, down: true, first: true },
+        LayerSpec::Residual { filters: 5, down: false, first: false },
+    ];
+    let network = build(&spec, &[3, 6, 8], &mut init()).unwrap();
+    let names: Vec<String> = network.parameters().into_iter().map(|(name, _)| name).collect();
+    let convs = ["residual_1.conv1", "residual_1.conv2", "residual_1.shortcut", "residual_2.conv1", "residual_2.conv2"];
+    assert_eq!(names, convs.iter().flat_map(|n| [format!("{n}.weight"), format!("{n}.bias")]).collect::<Vec<_>>());
+
+    let w: Vec<Tensor> = network.parameters().into_iter().step_by(2).map(|(_, w)| w.get()).collect();
+    let conv = |x: &Tensor, w: &Tensor| x.conv2d(w, Conv2d { padding: [w.dim(2) / 2; 4], ..Conv2d::default() });
+    let x = images(2, 3, 6, 8);
+    let half = |x: &Tensor| x.avg_pool2d(Pool2d::new(2), true);
+    let a = half(&conv(&conv(&x, &w[0]).relu(), &w[1])) + half(&conv(&x, &w[2]));
+    let b = conv(&conv(&a.relu(), &w[3]).relu(), &w[4]) + &a;
+    let (got, want) = (network.forward(&x, Mode::Train), b);
+    assert_eq!(got.shape()[..], [2, 5, 3, 4]);
+    let far = (got - want).norm_max_axes(&[0, 1, 2, 3]).item().unwrap();
+    assert!(far < 1e-6, "{far:e}");
+    let error = output_shape(&[LayerSpec::Residual { filters: 5, down: true, first: true }], &[3, 1, 8]).unwrap_err();
+    assert_eq!((error.key, error.message.as_str()), ("down", "images of [3, 1, 8] cannot be halved"));
+    assert_eq!(output_shape(&[LayerSpec::GlobalSumPool], &[3]).unwrap_err().layer, 0);
 }

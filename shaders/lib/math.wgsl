@@ -17,7 +17,7 @@
 //   expm1     NaN    -1     +inf   +inf above 88.72284
 //   log       NaN    NaN    +inf   -inf at both zeros, NaN below zero
 //   log1p     NaN    NaN    +inf   -inf at -1, NaN below -1
-//   tanh      NaN    -1     1      never beyond +-1; the sign of zero is kept
+//   tanh      NaN    -1     1      never beyond +-1; the sign of zero is kept, by expm1 too
 //   sigmoid   NaN    0      1      never beyond 0 and 1
 //   softplus  NaN    0      +inf
 //   sin, cos  NaN    NaN    NaN
@@ -72,7 +72,8 @@ fn exp_f32(x: f32) -> f32 {
 // e^x - 1
 fn expm1_f32(x: f32) -> f32 {
     let small = (exp_tail(x) * x) * x + x;
-    return select(exp_f32(x) - 1.0, small, abs(x) < 0.35);
+    let result = select(exp_f32(x) - 1.0, small, abs(x) < 0.35);
+    return select(result, x, x == 0.0); // zero keeps its sign
 }
 
 // log(1 + f) for sqrt(1/2) - 1 <= f <= sqrt(2) - 1, without the term f itself: log(1 + f) - f.
@@ -116,7 +117,7 @@ fn tanh_f32(x: f32) -> f32 {
     // 1 - 2 / (e^2|x| + 1) is 1 in f32 from 9.02 on.
     let large = 1.0 - 2.0 / (exp_f32(2.0 * min(abs(x), 10.0)) + 1.0);
     let result = select(select(large, -large, x < 0.0), small, abs(x) < 0.625);
-    return select(result, x, is_nan(x));
+    return select(result, x, x == 0.0 || is_nan(x));
 }
 
 // 1 / (1 + e^-x)
@@ -142,8 +143,9 @@ fn pow_f32(x: f32, a: f32) -> f32 {
     let size = select(exp_f32(a * log_f32(abs(x))), 1.0, x == -1.0 && !is_nan(a));
     let whole = floor(a) == a;
     let odd = whole && floor(a * 0.5) * 2.0 != a;
-    let negative = select(select(not_a_number(), size, whole || x < -3.40282346e38), -size, odd);
-    return select(negative, size, x >= 0.0 || is_nan(x));
+    let has_value = whole || x == 0.0 || x < -3.40282346e38;
+    let negative = select(select(not_a_number(), size, has_value), -size, odd);
+    return select(negative, size, bitcast<i32>(x) >= 0 || is_nan(x));
 }
 
 // sin(r + quarter pi/2) for |r| <= pi/4.
@@ -168,7 +170,7 @@ fn sin_f32(x: f32) -> f32 {
     if abs(x) > 1e5 {
         return select(not_a_number(), sin(x), is_finite(x));
     }
-    return wave(x, 0);
+    return select(wave(x, 0), x, x == 0.0); // zero keeps its sign
 }
 
 // The cosine of x radians.

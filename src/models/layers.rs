@@ -2,8 +2,8 @@
 
 use crate::nn::init::Initializer;
 use crate::nn::{
-    BatchNorm, Conv2dLayer, ConvPadding, ConvTranspose2dLayer, Convention, Flatten, InstanceNorm, LeakyRelu, Linear,
-    ReflectPad, Relu, Reshape, Sequential, Sigmoid, Tanh, Upsample, Upsampling,
+    BatchNorm, Conv2dLayer, ConvPadding, ConvTranspose2dLayer, Convention, Flatten, GlobalSumPool, InstanceNorm,
+    LeakyRelu, Linear, ReflectPad, Relu, Reshape, ResidualBlock, Sequential, Sigmoid, Tanh, Upsample, Upsampling,
 };
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,20 @@ pub enum LayerSpec {
         /// How.
         kind: Upsampling,
     },
+    /// [C, H, W] -> [filters, H, W] or, with `down`, [filters, ⌊H/2⌋, ⌊W/2⌋]: two 3x3 convolutions with ReLUs before them and a
+    /// shortcut around them.
+    Residual {
+        /// Output channels, from 1.
+        filters: usize,
+        /// Whether it halves the size.
+        #[serde(default)]
+        down: bool,
+        /// Whether it is the network's first: no ReLU on the image itself.
+        #[serde(default)]
+        first: bool,
+    },
+    /// [C, H, W] -> `[C]`: the sum of each channel.
+    GlobalSumPool,
     /// To this shape.
     Reshape {
         /// Without the batch axis.
@@ -161,6 +175,8 @@ impl LayerSpec {
             LayerSpec::LeakyRelu { .. } => "leaky_relu",
             LayerSpec::ReflectPad { .. } => "reflect_pad",
             LayerSpec::Upsample { .. } => "upsample",
+            LayerSpec::Residual { .. } => "residual",
+            LayerSpec::GlobalSumPool => "global_sum_pool",
             LayerSpec::Reshape { .. } => "reshape",
             LayerSpec::Flatten => "flatten",
             LayerSpec::Tanh => "tanh",
@@ -245,6 +261,17 @@ impl LayerSpec {
                 }
                 Ok(vec![channels, h + 2 * size, w + 2 * size])
             }
+            LayerSpec::Residual { filters, down, .. } => {
+                count("filters", *filters)?;
+                let (channels, [h, w]) = image()?;
+                weights("filters", &[channels.max(*filters), *filters, 9])?;
+                match (*down, h / 2, w / 2) {
+                    (false, ..) => Ok(vec![*filters, h, w]),
+                    (true, 0, _) | (true, _, 0) => Err(("down", format!("images of {x:?} cannot be halved"))),
+                    (true, h, w) => Ok(vec![*filters, h, w]),
+                }
+            }
+            LayerSpec::GlobalSumPool => image().map(|(channels, _)| vec![channels]),
             LayerSpec::Upsample { .. } => image().map(|(channels, [h, w])| vec![channels, 2 * h, 2 * w]),
             LayerSpec::LeakyRelu { slope } if !slope.is_finite() => Err(("slope", format!("{slope} is not a number"))),
             LayerSpec::Reshape { shape } => {
@@ -280,6 +307,10 @@ impl LayerSpec {
             LayerSpec::LeakyRelu { slope } => network.push(name, LeakyRelu { slope }),
             LayerSpec::ReflectPad { size } => network.push(name, ReflectPad { size }),
             LayerSpec::Upsample { kind } => network.push(name, Upsample { kind }),
+            LayerSpec::Residual { filters, down, first } => {
+                network.push(name, ResidualBlock::new(init, x[0], filters, first, down));
+            }
+            LayerSpec::GlobalSumPool => network.push(name, GlobalSumPool),
             LayerSpec::Reshape { ref shape } => network.push(name, Reshape { shape: shape.clone() }),
             LayerSpec::Flatten => network.push(name, Flatten),
             LayerSpec::Tanh => network.push(name, Tanh),

@@ -5,6 +5,7 @@ pub mod layers;
 pub mod patch;
 pub mod resnet;
 pub mod seed;
+pub mod sngan;
 pub mod unet;
 
 pub use layers::{LayerSpec, ShapeError, build, output_shape};

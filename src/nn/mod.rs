@@ -7,6 +7,7 @@ pub mod init;
 pub mod linear;
 pub mod norm;
 pub mod resample;
+pub mod residual;
 
 pub use activation::{Flatten, LeakyRelu, Relu, Reshape, Sigmoid, Tanh};
 pub use conv::{Conv2dLayer, ConvPadding, ConvTranspose2dLayer};
@@ -15,6 +16,7 @@ pub use init::Init;
 pub use linear::Linear;
 pub use norm::{BatchNorm, Convention, InstanceNorm};
 pub use resample::{Blur, ReflectPad, Upsample, Upsampling};
+pub use residual::{GlobalSumPool, ResidualBlock};
 
 use crate::tensor::Tensor;
 use std::sync::{Arc, PoisonError, RwLock};

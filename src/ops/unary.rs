@@ -33,7 +33,7 @@ pub enum Unary {
     Sign,
     /// 1 where x > 0, else `low`: the derivative of [`Unary::LeakyRelu`], `low` at 0
     Step { low: f64 },
-    /// x where x > 0, else slope·x
+    /// x where x > 0, else slope·x; with slope 0 it is 0 at −∞, too
     LeakyRelu { slope: f64 },
     /// tanh x
     Tanh,
@@ -97,6 +97,16 @@ impl Unary {
                 }
             }),
             Step { low } => map(x, y, |x| if x > zero { one } else { c(low) }),
+            // 0·(−∞) would be NaN.
+            LeakyRelu { slope: 0.0 } => map(x, y, |x| {
+                if x > zero {
+                    x
+                } else if x <= zero {
+                    zero
+                } else {
+                    x // NaN
+                }
+            }),
             LeakyRelu { slope } => map(x, y, |x| if x > zero { x } else { c(slope) * x }),
             Tanh => map(x, y, T::tanh),
             Sigmoid => map(x, y, |x| {
