@@ -40,7 +40,9 @@ fn sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) g
         let stride = params.summed_strides[5];
         var at = base;
         var left = 0u;
+        // Sums of 32, then their sum: the rounding of a long row of additions grows with its length.
         var total = 0.0;
+        var part = 0.0;
         if in_pieces && params.accumulate == 1u {
             total = y[id];
         }
@@ -51,11 +53,15 @@ fn sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) g
             }
             // `at` counts from the span's start.
             if !in_pieces || at < params.x.len {
-                total += x[at];
+                part += x[at];
             }
             at += stride;
             left -= 1u;
+            if (k & 31u) == 31u {
+                total += part;
+                part = 0.0;
+            }
         }
-        y[id] = total;
+        y[id] = total + part;
     }
 }

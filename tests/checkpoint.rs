@@ -57,6 +57,24 @@ fn two_n_steps_are_n_and_resume_and_n() {
 }
 
 #[test]
+fn a_critic_with_several_updates_resumes_bit_for_bit() {
+    let critic = "discriminator.layers=[\"flatten\", { dense = { units = 8 } }, { leaky_relu = { slope = 0.2 } }, \
+                  { dense = { units = 1 } }]";
+    let settings = [critic, "objective.kind=wasserstein", "objective.gp_lambda=10", "objective.d_steps=2"];
+    let place = tempfile::tempdir().unwrap();
+    let (whole, parts) = (place.path().join("whole"), place.path().join("parts"));
+    let full = recipe(4, &settings);
+    run(&full, &RunFolder::create(&whole, &full).unwrap(), &Device::Cpu).unwrap();
+    let half = recipe(2, &settings);
+    run(&half, &RunFolder::create(&parts, &half).unwrap(), &Device::Cpu).unwrap();
+    run(&full, &RunFolder::resume(&parts).unwrap(), &Device::Cpu).unwrap();
+    for file in ["checkpoints/step-000004.safetensors", "metrics.jsonl"] {
+        let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(read(&whole) == read(&parts), "{file} differs");
+    }
+}
+
+#[test]
 fn what_a_kill_leaves_is_gone_on_from() {
     let place = tempfile::tempdir().unwrap();
     let (whole, killed) = (place.path().join("whole"), place.path().join("killed"));

@@ -100,3 +100,70 @@ fn a_step_learns() {
     assert!(last.d_loss.item().unwrap() < 0.5 * first, "{first} before, {:?} after", last.d_loss);
     assert!(last.d_real.item().unwrap() > last.d_fake.item().unwrap());
 }
+
+/// The seed generator against a critic of 16x16 images without batch norm.
+fn critic_settings(kind: &str, more: &[&str]) -> Vec<String> {
+    let layers = "[{ conv2d = { filters = 6, kernel = 4, stride = 2, padding = 1 } }, { leaky_relu = { slope = 0.2 } }, \
+                  \"flatten\", { dense = { units = 1 } }]";
+    let settings =
+        [format!("discriminator.layers={layers}"), format!("objective.kind={kind}"), "optimizer.lr=1e-3".into()];
+    settings.into_iter().chain(more.iter().map(|s| s.to_string())).collect()
+}
+
+#[test]
+fn every_game_and_penalty_agrees_on_every_device() {
+    let games = [
+        ("hinge", &[][..]),
+        ("least_squares", &["objective.simultaneous=true"]),
+        ("relativistic", &["objective.r1_gamma=0.5", "objective.r2_gamma=0.5"]),
+        ("wasserstein", &["objective.gp_lambda=10"]),
+        ("minimax", &["objective.reuse_fake=true"]),
+    ];
+    let mut seen: Vec<[f64; 2]> = Vec::new();
+    for (kind, more) in games {
+        let settings = critic_settings(kind, more);
+        let want = losses(&Device::Reference, 2, &settings);
+        for device in devices::all().into_iter().skip(1) {
+            for (got, want) in losses(&device, 2, &settings).iter().flatten().zip(want.iter().flatten()) {
+                // The Wasserstein loss is a difference of means near 0 beside a penalty near 10.
+                let close = approx::relative_eq!(*got, *want, epsilon = 1e-5, max_relative = 1e-4);
+                assert!(close, "{kind} on {device}: {got} against {want}");
+            }
+        }
+        assert!(!seen.contains(&want[0]), "{kind} gives the losses of another game");
+        seen.push(want[0]);
+    }
+}
+
+#[test]
+fn a_game_on_numbers_refuses_a_probability() {
+    let error = Recipe::load("seed", &["objective.kind=hinge".into()]).unwrap_err().to_string();
+    assert!(error.contains("objective.kind") && error.contains("without \"sigmoid\""), "{error}");
+    let error = Recipe::load("seed", &["objective.d_steps=0".into()]).unwrap_err().to_string();
+    assert!(error.contains("objective.d_steps"), "{error}");
+}
+
+#[test]
+fn several_discriminator_updates_take_their_own_batches_and_noise() {
+    let settings = [
+        critic_settings("wasserstein", &["objective.gp_lambda=10", "objective.d_steps=3"]),
+        vec!["train.batch=2".into()],
+    ];
+    let recipe = Recipe::load("seed", &settings.concat()).unwrap();
+    assert_eq!(recipe.images_per_step(), 6);
+    let mut gan = Gan::new(&recipe, &Device::Cpu).unwrap();
+    let noise = gan.noise(4);
+    assert_eq!((noise.z.len(), noise.alpha.len()), (3, 3));
+    let values = |t: &Tensor| t.to_vec().unwrap();
+    let mut drawn: Vec<Vec<f32>> = noise.z.iter().chain([&noise.z_generator]).map(values).collect();
+    drawn.extend(gan.noise(5).z.iter().map(values));
+    drawn.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    drawn.dedup();
+    assert_eq!(drawn.len(), 7, "no latent vector is drawn twice");
+    let source = toile::data::open(&recipe.data).unwrap();
+    let images = toile::data::Loader::new(source, 6, 0, 0).next().unwrap().images;
+    let real = Tensor::new(&Device::Cpu, [6, 3, 28, 28], &images);
+    let (d_steps, _) = gan.step_in_full(&real, &noise).unwrap();
+    assert_eq!(d_steps.len(), 3);
+    assert_eq!((gan.discriminator_optimizer.steps(), gan.generator_optimizer.steps()), (3, 1));
+}

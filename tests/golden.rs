@@ -81,3 +81,20 @@ fn broken_files_are_refused_with_name_and_place() {
         assert!(why.contains("t.safetensors"), "{why}");
     }
 }
+
+#[test]
+fn the_cases_are_those_of_the_shared_directory() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = own.join("../shared/golden");
+    let Ok(entries) = std::fs::read_dir(&shared) else {
+        println!("LEFT OUT: there is no {}", shared.display());
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|e| e == "json" || e == "safetensors") {
+            let copy = own.join("tests/golden").join(path.file_name().unwrap());
+            let (a, b) = (std::fs::read(&path).unwrap(), std::fs::read(&copy).unwrap_or_default());
+            assert!(a == b, "{} is not {}", copy.display(), path.display());
+        }
+    }
+}

@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A built-in recipe (seed) or a TOML file.
+    /// A built-in recipe (seed, dcgan) or a TOML file.
     #[arg(default_value = "seed", conflicts_with = "resume")]
     recipe: String,
     /// Goes on with a run from its newest checkpoint, to --steps steps in all.

@@ -28,20 +28,13 @@ impl ImageFolder {
     /// Lists the images of `folder`. A missing, unreadable or empty folder is an error.
     pub fn open(folder: impl AsRef<Path>, fitting: Fitting) -> Result<ImageFolder> {
         let folder = folder.as_ref();
-        let files = image_files(folder)?;
-        let [c, h, w] = fitting.shape();
-        let mut print = Fingerprint::new("folder");
-        for number in [c, h, w, fitting.fit as usize] {
-            print = print.number(number as u64);
-        }
-        print = print.bytes(&fitting.background);
-        for file in &files {
-            // Names and lengths: reading every byte of a large folder would take minutes before the first step.
-            let name: Vec<_> = file.strip_prefix(folder).unwrap_or(file).iter().map(|p| p.to_string_lossy()).collect();
-            let length = fs::metadata(file).map_err(|e| Error::io("cannot read", file, e))?.len();
-            print = print.bytes(name.join("/").as_bytes()).number(length);
-        }
-        Ok(ImageFolder { folder: folder.to_path_buf(), files, fitting, fingerprint: print.text() })
+        ImageFolder::of(folder, image_files(folder)?, fitting)
+    }
+
+    /// These images of `folder`, in this order.
+    pub(super) fn of(folder: &Path, files: Vec<PathBuf>, fitting: Fitting) -> Result<ImageFolder> {
+        let fingerprint = files_fingerprint("folder", folder, &files, &fitting)?;
+        Ok(ImageFolder { folder: folder.to_path_buf(), files, fitting, fingerprint })
     }
 
     /// The image files, in index order.
@@ -73,6 +66,28 @@ impl Source for ImageFolder {
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()
     }
+}
+
+/// The fingerprint of files of a folder that are read as `fitting` says.
+pub(super) fn files_fingerprint(
+    kind: &'static str,
+    folder: &Path,
+    files: &[PathBuf],
+    fitting: &Fitting,
+) -> Result<String> {
+    let [c, h, w] = fitting.shape();
+    let mut print = Fingerprint::new(kind);
+    for number in [c, h, w, fitting.fit as usize] {
+        print = print.number(number as u64);
+    }
+    print = print.bytes(&fitting.background);
+    for file in files {
+        // Names and lengths: reading every byte of a large folder would take minutes before the first step.
+        let name: Vec<_> = file.strip_prefix(folder).unwrap_or(file).iter().map(|p| p.to_string_lossy()).collect();
+        let length = fs::metadata(file).map_err(|e| Error::io("cannot read", file, e))?.len();
+        print = print.bytes(name.join("/").as_bytes()).number(length);
+    }
+    Ok(print.text())
 }
 
 /// All PNG, JPEG and WebP files below `folder`, sorted by path.

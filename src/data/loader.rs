@@ -26,6 +26,8 @@ pub struct Batch {
 pub struct LoaderOptions {
     /// Mirror each image left to right with probability 1/2, drawn anew each time it is seen.
     pub flip: bool,
+    /// Cut a part of this height and width out of each image, at a place drawn anew each time it is seen.
+    pub crop: Option<[usize; 2]>,
     /// How many finished batches wait for training; one more is in the making. 0 hands each over as it is ready.
     pub prefetch: usize,
     /// Threads that decode; 0 takes as many as the rest of the program has.
@@ -34,7 +36,7 @@ pub struct LoaderOptions {
 
 impl Default for LoaderOptions {
     fn default() -> LoaderOptions {
-        LoaderOptions { flip: false, prefetch: 2, threads: 0 }
+        LoaderOptions { flip: false, crop: None, prefetch: 2, threads: 0 }
     }
 }
 
@@ -72,7 +74,14 @@ impl Loader {
         let (sender, batches) = sync_channel(options.prefetch);
         let stop = Arc::new(AtomicBool::new(false));
         let threads = if options.threads == 0 { rayon::current_num_threads() } else { options.threads };
-        let mut maker = Maker { source, batch, seed, flip: options.flip, order: None, stop: stop.clone() };
+        let [c, h, w] = source.shape();
+        let [crop_h, crop_w] = options.crop.unwrap_or([h, w]);
+        assert!(
+            (1..=h).contains(&crop_h) && (1..=w).contains(&crop_w),
+            "loader: a part of {crop_h}x{crop_w} does not lie in images of {h}x{w}"
+        );
+        let shape = [c, crop_h, crop_w];
+        let mut maker = Maker { source, batch, seed, flip: options.flip, shape, order: None, stop: stop.clone() };
         let work = move || {
             // A pool of its own: a training loop that runs inside the program's pool may then wait for a batch without
             // taking away the thread that makes it. The scope ends when every thread of the pool has ended.
@@ -131,6 +140,8 @@ struct Maker {
     batch: usize,
     seed: u64,
     flip: bool,
+    /// [C, H, W] of what training gets.
+    shape: [usize; 3],
     /// The last epoch that was asked for, and its order.
     order: Option<(u64, Vec<u32>)>,
     stop: Arc<AtomicBool>,
@@ -151,8 +162,7 @@ impl Maker {
     fn make(&mut self, step: u64) -> Result<Batch> {
         let first = u128::from(step) * self.batch as u128;
         let indices: Vec<u32> = (0..self.batch).map(|j| self.index(first + j as u128)).collect();
-        let [.., w] = self.source.shape();
-        let size = volume(self.source.shape());
+        let size = volume(self.shape);
         let mut images = vec![0.0; self.batch * size]; // [N, C, H, W]
         let results: Vec<Result<()>> = images
             .par_chunks_exact_mut(size)
@@ -162,17 +172,35 @@ impl Maker {
                 if self.stop.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                self.source.load(index as usize, image)?;
-                let number = (first + j as u128) as u64;
-                if self.flip && Stream::new(self.seed, Domain::Augment, number).uniform() < 0.5 {
-                    image.chunks_exact_mut(w).for_each(<[f32]>::reverse);
-                }
-                Ok(())
+                self.load(index as usize, (first + j as u128) as u64, image)
             })
             .collect();
         // In batch order, so the same image is blamed whichever thread came first.
         results.into_iter().collect::<Result<()>>()?;
         Ok(Batch { step, images, indices })
+    }
+
+    /// Image `index` of the source as number `number` of the run: cut and mirrored.
+    fn load(&self, index: usize, number: u64, image: &mut [f32]) -> Result<()> {
+        let ([_, h, w], [_, crop_h, crop_w]) = (self.source.shape(), self.shape);
+        let mut draws = Stream::new(self.seed, Domain::Augment, number);
+        let mirrored = draws.uniform() < 0.5;
+        if [crop_h, crop_w] == [h, w] {
+            self.source.load(index, image)?;
+        } else {
+            let mut whole = vec![0.0; volume(self.source.shape())];
+            self.source.load(index, &mut whole)?;
+            let [top, left] = [h - crop_h, w - crop_w].map(|room| draws.below(room as u32 + 1) as usize);
+            for (plane, whole) in image.chunks_exact_mut(crop_h * crop_w).zip(whole.chunks_exact(h * w)) {
+                for (row, whole) in plane.chunks_exact_mut(crop_w).zip(whole.chunks_exact(w).skip(top)) {
+                    row.copy_from_slice(&whole[left..left + crop_w]);
+                }
+            }
+        }
+        if self.flip && mirrored {
+            image.chunks_exact_mut(crop_w).for_each(<[f32]>::reverse);
+        }
+        Ok(())
     }
 
     /// The image of the source that is number `k` of the run.
@@ -229,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_start_step_and_the_threads_change_nothing() {
-        let options = |threads| LoaderOptions { flip: true, prefetch: threads, threads };
+        let options = |threads| LoaderOptions { flip: true, crop: Some([1, 3]), prefetch: threads, threads };
         let whole = batches(Loader::with_options(numbers(50), 7, 9, 0, options(1)), 30);
         for start in [0, 1, 7, 23] {
             let rest = batches(Loader::with_options(numbers(50), 7, 9, start as u64, options(4)), 30 - start);
@@ -253,6 +281,27 @@ mod tests {
             }
         }
         assert!((450..550).contains(&flipped), "{flipped} of 1000");
+    }
+
+    #[test]
+    fn cuts_lie_everywhere_and_two_loaders_of_one_seed_cut_and_mirror_alike() {
+        let options = LoaderOptions { flip: true, crop: Some([1, 2]), ..LoaderOptions::default() };
+        let of = |seed| batches(Loader::with_options(numbers(10), 50, seed, 0, options), 2);
+        let run = of(4);
+        let mut seen: Vec<Vec<u8>> = Vec::new();
+        for batch in &run {
+            for image in batch.images.chunks(2) {
+                let bytes: Vec<u8> = image.iter().map(|v| ((v + 1.0) * 127.5).round() as u8).collect();
+                let known = [0, 255].iter().filter(|edge| bytes.contains(edge)).count();
+                assert!(known > 0, "{bytes:?} is no part of [index, 0, 0, 255]");
+                seen.push(bytes);
+            }
+        }
+        let count = |part: [u8; 2]| seen.iter().filter(|bytes| bytes[..] == part).count();
+        // A third of the images, half of them mirrored.
+        assert!((5..30).contains(&count([0, 255])) && (5..30).contains(&count([255, 0])), "{seen:?}");
+        assert_eq!(run, of(4), "what pairs of images rely on");
+        assert_ne!(run, of(5));
     }
 
     #[test]

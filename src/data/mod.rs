@@ -4,21 +4,27 @@
 //! [`Loader`] turns it into the endless, reproducible sequence of batches that training reads.
 
 mod cache;
+mod domains;
 mod drawn;
+mod drawn_domain;
 mod fingerprint;
 mod fit;
 mod folder;
 pub mod garments;
+mod halves;
 mod idx;
 mod inspect;
 mod loader;
 mod open;
 
 pub use cache::Cached;
+pub use domains::{DomainSpec, Domains, open_domains};
 pub use drawn::DrawnGarments;
+pub use drawn_domain::{DrawnDomain, Look, outline_colour};
 pub use fingerprint::Fingerprint;
 pub use fit::{Fit, Fitting};
 pub use folder::{ImageFolder, image_files, read_image};
+pub use halves::Halves;
 pub use idx::{FASHION_MNIST_FOLDER, Idx, IdxImages, Replicated, read_idx};
 pub use inspect::{Inspection, inspect};
 pub use loader::{Batch, Loader, LoaderOptions};

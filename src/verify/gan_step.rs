@@ -350,7 +350,7 @@ fn seed_steps(i: &Inputs) -> Result<Outputs, Refusal> {
     };
     let generator = by("g", &["dense", "bn0", "convt1", "bn1", "convt2", "bn2", "convt3"]);
     let discriminator = by("d", &["conv1", "conv2", "dense"]);
-    let names = |gan: &Gan| [named(&gan.generator, &generator), named(&gan.discriminator, &discriminator)];
+    let names = |gan: &Gan| [named(&gan.generator, generator), named(&gan.discriminator, discriminator)];
     let mut play = Play::new(i, &recipe, names)?;
 
     let (z, real) = (play.part("z", &[0, 0], None)?, play.part("real", &[0], None)?);
