@@ -47,6 +47,10 @@ pub struct Args {
     /// [default: w2].
     #[arg(long, value_name = "WORKLOAD", num_args = 0..=1, default_missing_value = "w2")]
     profile: Option<String>,
+    /// Measures which kernels are fastest on this GPU adapter and stores the choice in the user's cache folder, for all
+    /// later runs on it; prints it and where it is. Deleting the file restores the built-in table.
+    #[arg(long, conflicts_with = "profile")]
+    tune: bool,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -75,6 +79,9 @@ pub fn run(args: Args) -> Result<u8> {
     let (device, line) = device::open(&args.device)?;
     if let Some(key) = &args.one.one {
         return one(key, &args.one, &device);
+    }
+    if args.tune {
+        return tune(&device, &line, args.json);
     }
     if let Some(key) = &args.profile {
         return profile(&Workload::named(key)?, &device, &line, args.json);
@@ -127,6 +134,34 @@ pub fn run(args: Args) -> Result<u8> {
             })?;
         }
     }
+    Ok(0)
+}
+
+fn tune(device: &Device, line: &str, json: bool) -> Result<u8> {
+    let Device::Gpu(gpu) = device else {
+        return Err(Error::Usage(format!("--tune: {device} has no kernels to choose from; takes --device gpu:NAME")));
+    };
+    if !json {
+        print_line(&format!("device: {line}"))?;
+    }
+    let mut printed = Ok(());
+    let tuned = crate::bench::tune(gpu, |trial| {
+        let list: Vec<String> =
+            trial.candidates.iter().take(4).map(|(name, s)| format!("{name} {:.3} ms", s * 1e3)).collect();
+        let line = match json {
+            true => serde_json::json!({ "problem": trial.problem, "candidates_s": trial.candidates }).to_string(),
+            false => format!("{:40} {}", trial.problem, list.join(", ")),
+        };
+        if printed.is_ok() {
+            printed = print_line(&line);
+        }
+    })?;
+    printed?;
+    let path = gpu.store_tuning(&tuned)?;
+    print_line(&match json {
+        true => serde_json::json!({ "stored": path }).to_string(),
+        false => format!("stored in {}; delete the file to go back to the built-in table", path.display()),
+    })?;
     Ok(0)
 }
 

@@ -19,6 +19,7 @@ pub mod pieces;
 mod pipeline;
 mod recorder;
 pub mod shader;
+mod stored;
 mod texture;
 mod timing;
 pub mod tuning;
@@ -40,6 +41,7 @@ pub(crate) use memory::size_text;
 pub use pieces::{Pieces, Span, in_pieces, reach};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
+pub use stored::cache_folder;
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
 pub use timing::KernelTime;
 
@@ -127,6 +129,7 @@ struct Inner {
     recorder: Mutex<Recorder>,
     forced_variant: Mutex<Option<tuning::Variant>>,
     forced_passes: Mutex<Option<tuning::Passes>>,
+    tuned: Mutex<Option<tuning::Tuned>>,
 }
 
 #[derive(Default)]
@@ -201,6 +204,7 @@ impl Gpu {
             recorder: Mutex::new(Recorder::new()),
             forced_variant: Mutex::default(),
             forced_passes: Mutex::default(),
+            tuned: Mutex::default(),
         })))
     }
 
@@ -235,6 +239,10 @@ impl Gpu {
 
     fn forced_passes(&self) -> Option<tuning::Passes> {
         *self.0.forced_passes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tuned<R>(&self, with: impl FnOnce(&tuning::Tuned) -> R) -> Option<R> {
+        self.0.tuned.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
     }
 
     /// Whether kernels may use subgroup operations and subgroups have always this many invocations.
