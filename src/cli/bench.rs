@@ -4,6 +4,7 @@ use super::bench_profile::profile;
 use super::{device, print_line, say, use_threads};
 use crate::bench::{KernelResult, Limits, StepResult, Workload, kernel_rows, measure_kernel, measure_steps};
 use crate::error::{Error, Result};
+use crate::gpu::AdapterKind;
 use crate::tensor::Device;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -51,6 +52,9 @@ pub struct Args {
     /// later runs on it; prints it and where it is. Deleting the file restores the built-in table.
     #[arg(long, conflicts_with = "profile")]
     tune: bool,
+    /// Choose kernels as for a hardware GPU, whatever the adapter is: to count its dispatches on a software adapter.
+    #[arg(long)]
+    as_hardware: bool,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -77,6 +81,9 @@ struct One {
 pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
     let (device, line) = device::open(&args.device)?;
+    if let (Device::Gpu(gpu), true) = (&device, args.as_hardware) {
+        gpu.tune_as(Some(AdapterKind::Discrete));
+    }
     if let Some(key) = &args.one.one {
         return one(key, &args.one, &device);
     }
@@ -127,7 +134,7 @@ pub fn run(args: Args) -> Result<u8> {
             print_line(&format!("{title}, each in a process of its own:"))?;
         }
         for workload in &workloads {
-            let (first_s, result) = in_own_process(workload, &args.device, args.threads)?;
+            let (first_s, result) = in_own_process(workload, &args)?;
             print_line(&match args.json {
                 true => step_json(workload, first_s, &result, &args.device),
                 false => step_text(workload, first_s, &result),
@@ -258,7 +265,7 @@ fn one(key: &str, sizes: &One, device: &Device) -> Result<u8> {
 
 /// Starts this program again for one workload. Returns the seconds from the start to the end of the first step, and the
 /// rest.
-fn in_own_process(workload: &Workload, device: &str, threads: Option<usize>) -> Result<(f64, StepResult)> {
+fn in_own_process(workload: &Workload, args: &Args) -> Result<(f64, StepResult)> {
     let failed = |what: String| Error::Invalid(format!("{workload}: {what}"));
     let program = std::env::current_exe().map_err(|e| failed(format!("this program's file is not found: {e}")))?;
     let mut command = Command::new(program);
@@ -266,11 +273,14 @@ fn in_own_process(workload: &Workload, device: &str, threads: Option<usize>) -> 
     if std::env::args().nth(1).as_deref() == Some("bench") {
         command.arg("bench");
     }
-    command.args(["--one", workload.key(), "--device", device]);
+    command.args(["--one", workload.key(), "--device", &args.device]);
     for (option, value) in [("--batch", workload.batch), ("--size", workload.size), ("--width", workload.width)] {
         command.args([option.to_string(), value.to_string()]);
     }
-    if let Some(threads) = threads {
+    if args.as_hardware {
+        command.arg("--as-hardware");
+    }
+    if let Some(threads) = args.threads {
         command.args(["--threads".to_string(), threads.to_string()]);
     }
     let start = Instant::now();

@@ -130,6 +130,7 @@ struct Inner {
     forced_variant: Mutex<Option<tuning::Variant>>,
     forced_passes: Mutex<Option<tuning::Passes>>,
     tuned: Mutex<Option<tuning::Tuned>>,
+    tuned_as: Mutex<Option<AdapterKind>>,
 }
 
 #[derive(Default)]
@@ -205,6 +206,7 @@ impl Gpu {
             forced_variant: Mutex::default(),
             forced_passes: Mutex::default(),
             tuned: Mutex::default(),
+            tuned_as: Mutex::default(),
         })))
     }
 
@@ -239,6 +241,16 @@ impl Gpu {
 
     fn forced_passes(&self) -> Option<tuning::Passes> {
         *self.0.forced_passes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Chooses kernels as for an adapter of another kind; for counting and checking on a software adapter what a GPU
+    /// would be given.
+    pub fn tune_as(&self, kind: Option<AdapterKind>) {
+        *self.0.tuned_as.lock().unwrap_or_else(PoisonError::into_inner) = kind;
+    }
+
+    fn tuned_as(&self) -> AdapterKind {
+        self.0.tuned_as.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.0.report.kind)
     }
 
     fn tuned<R>(&self, with: impl FnOnce(&tuning::Tuned) -> R) -> Option<R> {

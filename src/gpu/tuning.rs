@@ -135,7 +135,7 @@ fn wanted(gpu: &Gpu, products: &[Product]) -> Variant {
     {
         return variant;
     }
-    if gpu.report().kind != AdapterKind::Software {
+    if gpu.tuned_as() != AdapterKind::Software {
         // Large tiles need many outputs to fill a device.
         let quads = if work >= 1 << 28 { 2 } else { 1 };
         return Variant::Tile { quads, fill: 256 };
@@ -165,6 +165,15 @@ pub fn general_only(gpu: &Gpu) -> bool {
     gpu.forced_passes() == Some(Passes::General)
 }
 
+/// Whether a workgroup takes the statistics of a channel by itself, through workgroup memory, instead of many
+/// invocations and a second kernel that adds up: fewer calls, but barriers are what a software adapter is slowest at.
+pub fn channel_by_workgroup(gpu: &Gpu) -> bool {
+    match gpu.forced_passes() {
+        Some(passes) => passes == Passes::Quads(1),
+        None => gpu.tuned_as() != AdapterKind::Software,
+    }
+}
+
 /// How many vec4s one invocation of an elementwise kernel computes, one after another, of `n` elements in all. Starting
 /// an invocation costs a software adapter as much as computing a few; a GPU wants many invocations.
 pub fn quads(gpu: &Gpu, n: usize) -> u32 {
@@ -177,7 +186,7 @@ pub fn quads(gpu: &Gpu, n: usize) -> u32 {
         return 1;
     }
     let measured = gpu.tuned(|tuned| tuned.quads).flatten();
-    measured.unwrap_or(if gpu.report().kind == AdapterKind::Software { 8 } else { 1 })
+    measured.unwrap_or(if gpu.tuned_as() == AdapterKind::Software { 8 } else { 1 })
 }
 
 /// The least work that is tuned: below, the naive kernels serve.
