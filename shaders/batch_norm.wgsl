@@ -1,7 +1,7 @@
 //!use index
 // Batch normalisation of x [n, c, l] (l: everything behind the channel axis) and its first gradient.
-// Statistics are taken in two passes: one invocation per (channel, chunk of its n * l elements), then one per channel
-// that combines the chunks in order. moments and sums are [2, c].
+// Statistics are taken in two kernels: one invocation per (channel, chunk of its n * l elements), then one per channel
+// that combines the chunks in order; or, on GPUs, by one workgroup a channel. moments and sums are [2, c].
 
 struct Params {
     n: u32,
@@ -137,6 +137,54 @@ fn moments_combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
     }
 }
 
+@group(0) @binding(1) var<storage, read_write> channel_moments: array<f32>;
+
+var<workgroup> shares: array<vec2<f32>, 256>;
+
+// The sum of all invocations' values in a fixed order: halves are added until one is left.
+fn workgroup_sum(local: u32, value: vec2<f32>) -> vec2<f32> {
+    shares[local] = value;
+    for (var half = 128u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if local < half {
+            shares[local] += shares[local + half];
+        }
+    }
+    workgroupBarrier();
+    let sum = shares[0];
+    workgroupBarrier();
+    return sum;
+}
+
+// moments = (mean, variance) of a channel by one workgroup, in two passes: the mean, then the squares around it. Sums are
+// of distances from the channel's first element. Grid: c workgroups, folded.
+@compute @workgroup_size(256)
+fn moments_channel(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let p = two_params;
+    let channel = min(linear_group(wid, groups), p.c - 1u);
+    let count = p.n * p.l;
+    let origin = x[element(p, channel, 0u)];
+    var total = 0.0;
+    for (var k = local; k < count; k += 256u) {
+        total += x[element(p, channel, k)] - origin;
+    }
+    let mean = origin + workgroup_sum(local, vec2<f32>(total, 0.0)).x / f32(count);
+    var squares = 0.0;
+    for (var k = local; k < count; k += 256u) {
+        let d = x[element(p, channel, k)] - mean;
+        squares += d * d;
+    }
+    let sum = workgroup_sum(local, vec2<f32>(squares, 0.0)).x;
+    if local == 0u {
+        channel_moments[channel] = mean;
+        channel_moments[p.c + channel] = sum / f32(count);
+    }
+}
+
 @group(0) @binding(1) var<storage, read> moments: array<f32>;
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
 @group(0) @binding(3) var<storage, read> beta: array<f32>;
@@ -230,6 +278,31 @@ fn sums_partial_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(nu
     }
 }
 
+@group(0) @binding(3) var<storage, read_write> channel_sums: array<f32>;
+
+// sums of a channel by one workgroup. Grid: c workgroups, folded.
+@compute @workgroup_size(256)
+fn sums_channel(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let p = sums_params;
+    let channel = min(linear_group(wid, groups), p.c - 1u);
+    let mean = moments[channel];
+    let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
+    var share = vec2<f32>(0.0, 0.0);
+    for (var k = local; k < p.n * p.l; k += 256u) {
+        let at = element(p, channel, k);
+        share += vec2<f32>(sums_dy[at], sums_dy[at] * ((x[at] - mean) * inv));
+    }
+    let sum = workgroup_sum(local, share);
+    if local == 0u {
+        channel_sums[channel] = sum.x;
+        channel_sums[p.c + channel] = sum.y;
+    }
+}
+
 // sums = the chunks added in order. Grid: c invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn sums_combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -242,6 +315,31 @@ fn sums_combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_work
         }
         combined[channel] = total.x;
         combined[p.c + channel] = total.y;
+    }
+}
+
+struct RunningParams {
+    c: u32,
+    keep: f32,
+    mean_scale: f32,
+    var_scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> running_mean: array<f32>;
+@group(0) @binding(1) var<storage, read> running_var: array<f32>;
+@group(0) @binding(2) var<storage, read> batch_moments: array<f32>;
+@group(0) @binding(3) var<storage, read_write> moved: array<f32>;
+@group(0) @binding(4) var<storage, read> running_params: RunningParams;
+
+// moved [2, c] = keep * running + scale * batch. Grid: 2 * c invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn running(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = running_params;
+    let i = linear_id(gid, groups, 64u);
+    if i < p.c {
+        moved[i] = running_mean[i] * p.keep + batch_moments[i] * p.mean_scale;
+    } else if i < 2u * p.c {
+        moved[i] = running_var[i - p.c] * p.keep + batch_moments[i] * p.var_scale;
     }
 }
 

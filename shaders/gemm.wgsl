@@ -21,34 +21,37 @@ struct TileParams {
     row_tiles: u32,
     column_tiles: u32,
     depth: u32,
+    // How many products stand side by side in the grid, all of as many tiles and splits.
+    products: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read> tile_params: TileParams;
+@group(0) @binding(3) var<storage, read> tile_params: array<TileParams>;
 
 // Eight k, each with 32 * QUADS rows of a and as many columns of b.
 var<workgroup> tile_a: array<vec4<f32>, 64u * QUADS>;
 var<workgroup> tile_b: array<vec4<f32>, 64u * QUADS>;
 
-fn element_a(k: Share, c: Share) -> f32 {
+fn element_a(g: Gather, k: Share, c: Share) -> f32 {
     let iy = k.y + c.y;
     let ix = k.x + c.x;
-    let inside = iy < tile_params.a.h && ix < tile_params.a.w;
-    return select(0.0, a[select(0u, k.plane + c.plane + iy * tile_params.a.row + ix, inside)], inside);
+    let inside = iy < g.h && ix < g.w;
+    return select(0.0, a[select(0u, k.plane + c.plane + iy * g.row + ix, inside)], inside);
 }
 
-fn element_b(k: Share, c: Share) -> f32 {
+fn element_b(g: Gather, k: Share, c: Share) -> f32 {
     let iy = k.y + c.y;
     let ix = k.x + c.x;
-    let inside = iy < tile_params.b.h && ix < tile_params.b.w;
-    return select(0.0, b[select(0u, k.plane + c.plane + iy * tile_params.b.row + ix, inside)], inside);
+    let inside = iy < g.h && ix < g.w;
+    return select(0.0, b[select(0u, k.plane + c.plane + iy * g.row + ix, inside)], inside);
 }
 
 // For real GPUs. A workgroup of 8 x 8 invocations computes 32 * QUADS rows and columns over one run of k, 8 k at a
 // time: each invocation reads QUADS times four neighbours of a and of b into workgroup memory, then adds up its
-// 4 * QUADS by 4 * QUADS outputs. Grid: row_tiles * column_tiles * splits * depth workgroups, folded.
+// 4 * QUADS by 4 * QUADS outputs. Grid: row_tiles * column_tiles * splits * depth * products workgroups, folded: the
+// phases of a transposed convolution are one call.
 @compute @workgroup_size(64)
 fn tile(
     @builtin(workgroup_id) wid: vec3<u32>,
@@ -56,47 +59,50 @@ fn tile(
     @builtin(local_invocation_index) local: u32,
 ) {
     let id = linear_group(wid, groups);
-    let row_tile = id % tile_params.row_tiles;
-    let column_tile = id / tile_params.row_tiles % tile_params.column_tiles;
-    let layer = id / (tile_params.row_tiles * tile_params.column_tiles);
-    let split = layer % tile_params.splits;
-    let z = layer / tile_params.splits;
-    if z < tile_params.depth {
+    let all = tile_params[0];
+    let row_tile = id % all.row_tiles;
+    let column_tile = id / all.row_tiles % all.column_tiles;
+    let layer = id / (all.row_tiles * all.column_tiles);
+    let split = layer % all.splits;
+    let z = layer / all.splits % all.depth;
+    let product = layer / (all.splits * all.depth);
+    if product < all.products {
+        let p = tile_params[product];
         let first_row = row_tile * 32u * QUADS;
         let first_column = column_tile * 32u * QUADS;
         let across = local % 8u;
         let down = local / 8u;
 //!repeat q 0..QUADS
 //!repeat j 0..4
-        let row_${q}_$j = column_share(tile_params.a, z, first_row + (across + 8u * $q) * 4u + $j, tile_params.m);
-        let column_${q}_$j = column_share(tile_params.b, z, first_column + (across + 8u * $q) * 4u + $j, tile_params.n);
+        let row_${q}_$j = column_share(p.a, z, first_row + (across + 8u * $q) * 4u + $j, p.m);
+        let column_${q}_$j = column_share(p.b, z, first_column + (across + 8u * $q) * 4u + $j, p.n);
         var sum_${q}_${j}_0 = vec4<f32>();
         var sum_${q}_${j}_1 = vec4<f32>();
 //!end
 //!end
-        let last = min((split + 1u) * tile_params.run, tile_params.k);
-        for (var first = split * tile_params.run; first < last; first += 8u) {
-            let k_a = k_share(tile_params.a, first + down, last);
-            let k_b = k_share(tile_params.b, first + down, last);
+        let last = min((split + 1u) * p.run, p.k);
+        for (var first = split * p.run; first < last; first += 8u) {
+            let k_a = k_share(p.a, first + down, last);
+            let k_b = k_share(p.b, first + down, last);
 //!repeat q 0..QUADS
             tile_a[(down * QUADS + $q) * 8u + across] = vec4<f32>(
-                element_a(k_a, row_${q}_0), element_a(k_a, row_${q}_1),
-                element_a(k_a, row_${q}_2), element_a(k_a, row_${q}_3));
+                element_a(p.a, k_a, row_${q}_0), element_a(p.a, k_a, row_${q}_1),
+                element_a(p.a, k_a, row_${q}_2), element_a(p.a, k_a, row_${q}_3));
             tile_b[(down * QUADS + $q) * 8u + across] = vec4<f32>(
-                element_b(k_b, column_${q}_0), element_b(k_b, column_${q}_1),
-                element_b(k_b, column_${q}_2), element_b(k_b, column_${q}_3));
+                element_b(p.b, k_b, column_${q}_0), element_b(p.b, k_b, column_${q}_1),
+                element_b(p.b, k_b, column_${q}_2), element_b(p.b, k_b, column_${q}_3));
 //!end
             workgroupBarrier();
 //!repeat k 0..8
             {
-//!repeat p 0..QUADS
-                let b_$p = tile_b[($k * QUADS + $p) * 8u + across];
+//!repeat o 0..QUADS
+                let b_$o = tile_b[($k * QUADS + $o) * 8u + across];
 //!end
 //!repeat q 0..QUADS
                 let a_$q = tile_a[($k * QUADS + $q) * 8u + down];
-//!repeat p 0..QUADS
+//!repeat o 0..QUADS
 //!repeat j 0..4
-                sum_${q}_${j}_$p += a_$q[$j] * b_$p;
+                sum_${q}_${j}_$o += a_$q[$j] * b_$o;
 //!end
 //!end
 //!end
@@ -104,18 +110,18 @@ fn tile(
 //!end
             workgroupBarrier();
         }
-        let out = tile_params.y.offset + z * tile_params.y.step_z + split * tile_params.step_split;
-//!repeat p 0..QUADS
+        let out = p.y.offset + z * p.y.step_z + split * p.step_split;
+//!repeat o 0..QUADS
 //!repeat i 0..4
         {
-            let column = first_column + (across + 8u * $p) * 4u + $i;
-            let at = out + scatter_column(tile_params.y, column);
+            let column = first_column + (across + 8u * $o) * 4u + $i;
+            let at = out + scatter_column(p.y, column);
 //!repeat q 0..QUADS
 //!repeat j 0..4
             {
                 let row = first_row + (down + 8u * $q) * 4u + $j;
-                if row < tile_params.m && column < tile_params.n {
-                    y[at + row * tile_params.y.step_row] = sum_${q}_${j}_$p[$i];
+                if row < p.m && column < p.n {
+                    y[at + row * p.y.step_row] = sum_${q}_${j}_$o[$i];
                 }
             }
 //!end

@@ -233,7 +233,7 @@ fn measure_variant(
     variant: Option<Variant>,
     limits: &Limits,
 ) -> Result<KernelResult> {
-    let variant = variant.map_or("as chosen".to_string(), |v| format!("{v:?}"));
+    let variant = variant.map_or("as chosen".to_string(), |v| v.to_string());
     let first_s = first(|| {
         check(&(row.compute)(&row.inputs(true, device)))?;
         device.wait()

@@ -7,10 +7,12 @@ mod clock;
 mod kernels;
 mod limits;
 mod profile;
+mod tune;
 mod workloads;
 
 pub use clock::{Timing, peak_memory, processor, time};
 pub use kernels::{Amount, KernelResult, KernelRow, kernel_rows, measure_kernel};
 pub use limits::Limits;
 pub use profile::{Stage, StepProfile, profile_steps, shapes_text};
+pub use tune::{Trial, tune};
 pub use workloads::{StepResult, Work, Workload, measure_steps};

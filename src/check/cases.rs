@@ -402,6 +402,9 @@ fn batch_norms() -> Vec<Case> {
     let loose = Limit(5e-6, "a difference divided by a standard deviation");
     vec![
         Case::new("moments", vec![normal([3, 4, 5, 6])], |x| x[0].moments()).within(Accumulated(90)),
+        Case::new("running_moments", vec![normal([70]), normal([70]), normal([2, 70])], |x| {
+            Tensor::running_moments(&x[0], &x[1], &x[2], 0.9, 1.25)
+        }),
         Case::new("batch_norm", inputs(&[3, 4, 5, 6]), run).within(loose),
         Case::new("batch_norm: rows", inputs(&[9, 5]), run).within(loose),
         Case::new("batch_norm: one image", inputs(&[1, 3, 7, 5]), run).within(loose),

@@ -4,6 +4,7 @@ use super::bench_profile::profile;
 use super::{device, print_line, say, use_threads};
 use crate::bench::{KernelResult, Limits, StepResult, Workload, kernel_rows, measure_kernel, measure_steps};
 use crate::error::{Error, Result};
+use crate::gpu::AdapterKind;
 use crate::tensor::Device;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -47,6 +48,13 @@ pub struct Args {
     /// [default: w2].
     #[arg(long, value_name = "WORKLOAD", num_args = 0..=1, default_missing_value = "w2")]
     profile: Option<String>,
+    /// Measures which kernels are fastest on this GPU adapter and stores the choice in the user's cache folder, for all
+    /// later runs on it; prints it and where it is. Deleting the file restores the built-in table.
+    #[arg(long, conflicts_with = "profile")]
+    tune: bool,
+    /// Choose kernels as for a hardware GPU, whatever the adapter is: to count its dispatches on a software adapter.
+    #[arg(long)]
+    as_hardware: bool,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -73,8 +81,14 @@ struct One {
 pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
     let (device, line) = device::open(&args.device)?;
+    if let (Device::Gpu(gpu), true) = (&device, args.as_hardware) {
+        gpu.tune_as(Some(AdapterKind::Discrete));
+    }
     if let Some(key) = &args.one.one {
         return one(key, &args.one, &device);
+    }
+    if args.tune {
+        return tune(&device, &line, args.json);
     }
     if let Some(key) = &args.profile {
         return profile(&Workload::named(key)?, &device, &line, args.json);
@@ -120,13 +134,41 @@ pub fn run(args: Args) -> Result<u8> {
             print_line(&format!("{title}, each in a process of its own:"))?;
         }
         for workload in &workloads {
-            let (first_s, result) = in_own_process(workload, &args.device, args.threads)?;
+            let (first_s, result) = in_own_process(workload, &args)?;
             print_line(&match args.json {
                 true => step_json(workload, first_s, &result, &args.device),
                 false => step_text(workload, first_s, &result),
             })?;
         }
     }
+    Ok(0)
+}
+
+fn tune(device: &Device, line: &str, json: bool) -> Result<u8> {
+    let Device::Gpu(gpu) = device else {
+        return Err(Error::Usage(format!("--tune: {device} has no kernels to choose from; takes --device gpu:NAME")));
+    };
+    if !json {
+        print_line(&format!("device: {line}"))?;
+    }
+    let mut printed = Ok(());
+    let tuned = crate::bench::tune(gpu, |trial| {
+        let list: Vec<String> =
+            trial.candidates.iter().take(4).map(|(name, s)| format!("{name} {:.3} ms", s * 1e3)).collect();
+        let line = match json {
+            true => serde_json::json!({ "problem": trial.problem, "candidates_s": trial.candidates }).to_string(),
+            false => format!("{:40} {}", trial.problem, list.join(", ")),
+        };
+        if printed.is_ok() {
+            printed = print_line(&line);
+        }
+    })?;
+    printed?;
+    let path = gpu.store_tuning(&tuned)?;
+    print_line(&match json {
+        true => serde_json::json!({ "stored": path }).to_string(),
+        false => format!("stored in {}; delete the file to go back to the built-in table", path.display()),
+    })?;
     Ok(0)
 }
 
@@ -223,7 +265,7 @@ fn one(key: &str, sizes: &One, device: &Device) -> Result<u8> {
 
 /// Starts this program again for one workload. Returns the seconds from the start to the end of the first step, and the
 /// rest.
-fn in_own_process(workload: &Workload, device: &str, threads: Option<usize>) -> Result<(f64, StepResult)> {
+fn in_own_process(workload: &Workload, args: &Args) -> Result<(f64, StepResult)> {
     let failed = |what: String| Error::Invalid(format!("{workload}: {what}"));
     let program = std::env::current_exe().map_err(|e| failed(format!("this program's file is not found: {e}")))?;
     let mut command = Command::new(program);
@@ -231,11 +273,14 @@ fn in_own_process(workload: &Workload, device: &str, threads: Option<usize>) -> 
     if std::env::args().nth(1).as_deref() == Some("bench") {
         command.arg("bench");
     }
-    command.args(["--one", workload.key(), "--device", device]);
+    command.args(["--one", workload.key(), "--device", &args.device]);
     for (option, value) in [("--batch", workload.batch), ("--size", workload.size), ("--width", workload.width)] {
         command.args([option.to_string(), value.to_string()]);
     }
-    if let Some(threads) = threads {
+    if args.as_hardware {
+        command.arg("--as-hardware");
+    }
+    if let Some(threads) = args.threads {
         command.args(["--threads".to_string(), threads.to_string()]);
     }
     let start = Instant::now();

@@ -23,6 +23,7 @@ pub fn open(text: &str) -> Result<(Device, String)> {
 pub fn open_with(text: &str, options: GpuOptions) -> Result<(Device, String)> {
     let gpu = |choice: AdapterChoice, why: &str| -> Result<(Device, String)> {
         let gpu = Gpu::open(&choice, options)?;
+        gpu.use_stored_tuning()?;
         let report = gpu.report();
         let line = format!("gpu {}, {} ({}){why}", report.name, report.backend, report.kind);
         Ok((Device::Gpu(gpu), line))

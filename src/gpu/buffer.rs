@@ -121,6 +121,11 @@ impl GpuBuffer {
         GpuBuffer(Arc::new(View { allocation, offset: self.0.offset + offset, bytes, whole: false, guard: 0 }))
     }
 
+    /// Whether this is the part of `whole` that begins `offset` bytes into it.
+    pub fn is_part(&self, whole: &GpuBuffer, offset: u64) -> bool {
+        self.id() == whole.id() && self.0.offset == whole.0.offset + offset
+    }
+
     fn raw(&self) -> &Raw {
         self.0.allocation.raw.as_ref().expect("an allocation holds its buffer until it is dropped")
     }

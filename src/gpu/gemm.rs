@@ -4,7 +4,7 @@
 use super::tuning::{MOST_TURNS, Variant};
 use super::{Gpu, GpuBuffer, GpuTexture, Kernel, KernelCall, Textures, grid};
 use crate::error::Result;
-use bytemuck::{Pod, Zeroable, bytes_of};
+use bytemuck::{Pod, Zeroable, bytes_of, cast_slice};
 
 /// A walk over one axis of an image: start + k·k_step + c·c_step, read as 0 unless below `len`.
 #[derive(Clone, Copy)]
@@ -144,6 +144,7 @@ struct TileParams {
     row_tiles: u32,
     column_tiles: u32,
     depth: u32,
+    products: u32,
 }
 
 /// Twin of `Params` in `gemm_pack.wgsl`.
@@ -287,8 +288,12 @@ impl Call<'_> {
         let room = self.gpu.max_binding_bytes() as usize / (len * 4).max(1);
         let splits = wanted.min(k / 256).min(room).clamp(1, 64).max(k.div_ceil(8 * MOST_TURNS));
         let partials = if splits > 1 { Some(self.gpu.alloc((splits * len * 4) as u64)?) } else { None };
-        for p in products {
-            let params = TileParams {
+        let count = |of: fn(&Product) -> usize| products.iter().map(of).max().unwrap_or(0);
+        let (row_tiles, column_tiles) = (count(|p| p.m).div_ceil(side), count(|p| p.n).div_ceil(side));
+        let depth = count(|p| p.depth);
+        let params: Vec<TileParams> = products
+            .iter()
+            .map(|p| TileParams {
                 a: p.a.gather(),
                 b: p.b.gather(),
                 y: p.scatter(),
@@ -298,18 +303,19 @@ impl Call<'_> {
                 run: p.k.div_ceil(splits).next_multiple_of(8) as u32,
                 splits: splits as u32,
                 step_split: len as u32,
-                row_tiles: p.m.div_ceil(side) as u32,
-                column_tiles: p.n.div_ceil(side) as u32,
-                depth: p.depth as u32,
-            };
-            self.run(
-                Kernel::new("gemm", "tile").constant("QUADS", quads.into()),
-                &[self.a, self.b],
-                partials.as_ref().unwrap_or(y),
-                bytes_of(&params),
-                grid((tiles(p) * splits) as u64, 1),
-            )?;
-        }
+                row_tiles: row_tiles as u32,
+                column_tiles: column_tiles as u32,
+                depth: depth as u32,
+                products: products.len() as u32,
+            })
+            .collect();
+        self.run(
+            Kernel::new("gemm", "tile").constant("QUADS", quads.into()),
+            &[self.a, self.b],
+            partials.as_ref().unwrap_or(y),
+            cast_slice(&params),
+            grid((row_tiles * column_tiles * depth * splits * products.len()) as u64, 1),
+        )?;
         match partials {
             None => Ok(()),
             Some(partials) => self.run(

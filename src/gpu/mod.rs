@@ -19,6 +19,7 @@ pub mod pieces;
 mod pipeline;
 mod recorder;
 pub mod shader;
+mod stored;
 mod texture;
 mod timing;
 pub mod tuning;
@@ -40,6 +41,7 @@ pub(crate) use memory::size_text;
 pub use pieces::{Pieces, Span, in_pieces, reach};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
+pub use stored::cache_folder;
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
 pub use timing::KernelTime;
 
@@ -127,6 +129,8 @@ struct Inner {
     recorder: Mutex<Recorder>,
     forced_variant: Mutex<Option<tuning::Variant>>,
     forced_passes: Mutex<Option<tuning::Passes>>,
+    tuned: Mutex<Option<tuning::Tuned>>,
+    tuned_as: Mutex<Option<AdapterKind>>,
 }
 
 #[derive(Default)]
@@ -201,6 +205,8 @@ impl Gpu {
             recorder: Mutex::new(Recorder::new()),
             forced_variant: Mutex::default(),
             forced_passes: Mutex::default(),
+            tuned: Mutex::default(),
+            tuned_as: Mutex::default(),
         })))
     }
 
@@ -235,6 +241,20 @@ impl Gpu {
 
     fn forced_passes(&self) -> Option<tuning::Passes> {
         *self.0.forced_passes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Chooses kernels as for an adapter of another kind; for counting and checking on a software adapter what a GPU
+    /// would be given.
+    pub fn tune_as(&self, kind: Option<AdapterKind>) {
+        *self.0.tuned_as.lock().unwrap_or_else(PoisonError::into_inner) = kind;
+    }
+
+    fn tuned_as(&self) -> AdapterKind {
+        self.0.tuned_as.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.0.report.kind)
+    }
+
+    fn tuned<R>(&self, with: impl FnOnce(&tuning::Tuned) -> R) -> Option<R> {
+        self.0.tuned.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
     }
 
     /// Whether kernels may use subgroup operations and subgroups have always this many invocations.

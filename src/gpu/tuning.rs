@@ -3,9 +3,11 @@
 use super::gemm::{K_LIMIT, Product};
 use super::{AdapterKind, Gpu};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// A way to compute a matrix product or convolution. Numbers are the constants of the shader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Variant {
     /// One invocation an output element.
     Naive,
@@ -30,6 +32,60 @@ pub enum Variant {
         /// Columns of a tile, in fours.
         columns: u32,
     },
+}
+
+/// Choices measured on one adapter, in place of the table below.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuned {
+    /// vec4s that an invocation of an elementwise kernel computes.
+    pub quads: Option<u32>,
+    /// For products and convolutions: the first that fits.
+    #[serde(default)]
+    pub product: Vec<Choice>,
+}
+
+/// The variant for products of at most so many rows and multiplications; without a bound, for any number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// Rows of the product.
+    pub rows: Option<usize>,
+    /// Multiplications.
+    pub work: Option<usize>,
+    /// What computes it.
+    pub variant: Variant,
+}
+
+impl Tuned {
+    /// Reads the text of a tuning file.
+    pub(super) fn parse(text: &str) -> Result<Tuned, String> {
+        let tuned: Tuned = toml::from_str(text).map_err(|e| e.message().to_string())?;
+        match tuned.quads {
+            Some(quads) if !(1..=64).contains(&quads) => return Err(format!("quads is {quads}; takes 1 to 64")),
+            _ => {}
+        }
+        let known = |v: &Variant| match *v {
+            Variant::Naive => true,
+            Variant::Tile { quads, fill } => (1..=2).contains(&quads) && (1..=1 << 20).contains(&fill),
+            Variant::Panel { rows, columns } => (1..=2).contains(&rows) && (1..=2).contains(&columns),
+            Variant::Shuffle { rows, columns } => [1, 2, 4].contains(&rows) && columns == 1,
+        };
+        match tuned.product.iter().find(|choice| !known(&choice.variant)) {
+            Some(choice) => Err(format!("there is no kernel {:?}", choice.variant)),
+            None => Ok(tuned),
+        }
+    }
+
+    /// The text of a tuning file.
+    pub(super) fn to_text(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    fn variant(&self, rows: usize, work: usize) -> Option<Variant> {
+        let fits = |bound: Option<usize>, value: usize| bound.is_none_or(|bound| value <= bound);
+        self.product.iter().find(|choice| fits(choice.rows, rows) && fits(choice.work, work)).map(|c| c.variant)
+    }
 }
 
 /// Multiplications below which a naive kernel is as fast: what the dispatches of the others cost.
@@ -73,7 +129,13 @@ fn wanted(gpu: &Gpu, products: &[Product]) -> Variant {
     if work < SMALL && k < NAIVE_TURNS {
         return Variant::Naive;
     }
-    if gpu.report().kind != AdapterKind::Software {
+    let measured = gpu.tuned(|tuned| tuned.variant(rows, work)).flatten();
+    if let Some(variant) =
+        measured.filter(|variant| !matches!(variant, Variant::Shuffle { .. }) || gpu.has_subgroups_of(8))
+    {
+        return variant;
+    }
+    if gpu.tuned_as() != AdapterKind::Software {
         // Large tiles need many outputs to fill a device.
         let quads = if work >= 1 << 28 { 2 } else { 1 };
         return Variant::Tile { quads, fill: 256 };
@@ -103,6 +165,15 @@ pub fn general_only(gpu: &Gpu) -> bool {
     gpu.forced_passes() == Some(Passes::General)
 }
 
+/// Whether a workgroup takes the statistics of a channel by itself, through workgroup memory, instead of many
+/// invocations and a second kernel that adds up: fewer calls, but barriers are what a software adapter is slowest at.
+pub fn channel_by_workgroup(gpu: &Gpu) -> bool {
+    match gpu.forced_passes() {
+        Some(passes) => passes == Passes::Quads(1),
+        None => gpu.tuned_as() != AdapterKind::Software,
+    }
+}
+
 /// How many vec4s one invocation of an elementwise kernel computes, one after another, of `n` elements in all. Starting
 /// an invocation costs a software adapter as much as computing a few; a GPU wants many invocations.
 pub fn quads(gpu: &Gpu, n: usize) -> u32 {
@@ -111,8 +182,15 @@ pub fn quads(gpu: &Gpu, n: usize) -> u32 {
         Some(Passes::Quads(quads)) => return quads,
         None => {}
     }
-    if gpu.report().kind == AdapterKind::Software && n >= 1 << 14 { 8 } else { 1 }
+    if n < 1 << 14 {
+        return 1;
+    }
+    let measured = gpu.tuned(|tuned| tuned.quads).flatten();
+    measured.unwrap_or(if gpu.tuned_as() == AdapterKind::Software { 8 } else { 1 })
 }
+
+/// The least work that is tuned: below, the naive kernels serve.
+pub const LEAST_TUNED: usize = SMALL;
 
 impl std::fmt::Display for Variant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -51,12 +51,11 @@ impl BatchNorm {
             // A single element has no unbiased variance; its biased one, 0, is taken.
             Convention::Torch => (1.0 - self.momentum, count as f64 / (count.max(2) - 1) as f64),
         };
-        let moved = |running: &Parameter, row: usize, scale: f64| {
-            let batch = moments.narrow(0, row, 1).reshape([c]);
-            running.set(running.get() * keep + batch * ((1.0 - keep) * scale));
-        };
-        moved(&self.running_mean, 0, 1.0);
-        moved(&self.running_var, 1, correction);
+        let (mean, var) = (self.running_mean.get(), self.running_var.get());
+        let moved = Tensor::running_moments(&mean, &var, moments, keep, correction);
+        let row = |row: usize| moved.narrow(0, row, 1).reshape([c]);
+        self.running_mean.set(row(0));
+        self.running_var.set(row(1));
     }
 }
 

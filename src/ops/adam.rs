@@ -4,7 +4,8 @@ use crate::cpu::CpuBuffer;
 use crate::cpu::parallel::PIECE;
 use crate::cpu::simd::vectorized;
 use crate::error::{Error, Result};
-use crate::gpu::{GpuBuffer, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, MIN_BUFFER_BYTES, grid, tuning};
+use crate::shape::Shape;
 use crate::tensor::profile::measured;
 use crate::tensor::{Device, Storage, Tensor, no_grad};
 use rayon::prelude::*;
@@ -104,18 +105,7 @@ fn update(prepared: &PreparedStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) 
         }
         (Device::Gpu(gpu), Storage::Gpu(p), Storage::Gpu(g), Storage::Gpu(m), Storage::Gpu(v)) => {
             if !shape.is_empty() {
-                let Some(scalars) = &prepared.scalars else {
-                    return Err(Error::Gpu("adam: the step was prepared for another device".into()));
-                };
-                let n = shape.len() as u32;
-                gpu.run(&KernelCall {
-                    kernel: Kernel::new("adam", "adam"),
-                    reads: &[g, scalars],
-                    writes: &[p, m, v],
-                    params: bytemuck::bytes_of(&n),
-                    workgroups: grid(shape.len().div_ceil(4) as u64, 64),
-                    label: "adam",
-                })?;
+                run_kernel(gpu, prepared, [p, g, m, v], shape.len())?;
             }
         }
         _ => {
@@ -127,6 +117,144 @@ fn update(prepared: &PreparedStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) 
         }
     }
     Ok([p, m, v].map(|storage| Tensor::leaf(&device, shape.clone(), storage)))
+}
+
+/// A network's parameters, their moments and room for their gradients on a GPU, each kind in one buffer of which every
+/// tensor is a part, so that one kernel call updates them all.
+pub struct Arena {
+    /// Parameters, first and second moments.
+    kinds: [GpuBuffer; 3],
+    gradients: GpuBuffer,
+    /// Where each tensor begins, in bytes.
+    starts: Vec<u64>,
+    bytes: u64,
+}
+
+/// Takes each tensor's place out of one buffer; none if they do not fit into one binding.
+fn places(gpu: &Gpu, tensors: &[[Tensor; 3]]) -> Option<(Vec<u64>, u64)> {
+    let mut bytes = 0u64;
+    let starts = tensors.iter().map(|[p, ..]| {
+        let start = bytes;
+        bytes = (start + p.len() as u64 * 4).next_multiple_of(MIN_BUFFER_BYTES);
+        start
+    });
+    let starts = starts.collect();
+    (bytes > 0 && bytes <= gpu.max_binding_bytes()).then_some((starts, bytes))
+}
+
+/// [`adam_update`] for a whole network: (p, m, v) and gradient of each parameter in order. On a GPU they are kept in an
+/// [`Arena`], which is made when it is first needed and again when something else put other tensors in their places.
+///
+/// # Errors
+/// As [`adam_update`].
+pub fn adam_update_all(
+    prepared: &PreparedStep,
+    tensors: Vec<[Tensor; 3]>,
+    gradients: &[Tensor],
+    arena: &mut Option<Arena>,
+) -> Result<Vec<[Tensor; 3]>> {
+    let Some(Device::Gpu(gpu)) = tensors.first().map(|[p, ..]| p.device().clone()) else {
+        let each = tensors.into_iter().zip(gradients);
+        return each.map(|([p, m, v], g)| adam_update(prepared, p, g, m, v)).collect();
+    };
+    match places(&gpu, &tensors) {
+        Some(places) if tensors.len() > 1 => {
+            let shapes: Vec<Shape> = tensors.iter().map(|[p, ..]| p.shape().clone()).collect();
+            let total: Shape = [shapes.iter().map(Shape::len).sum::<usize>()].into();
+            let device = Device::Gpu(gpu.clone());
+            let run = || update_arena(prepared, &gpu, tensors, gradients, arena, places);
+            let updated = measured("adam", &device, &[&total; 7], || 0.0, run)?;
+            let parts = updated.starts.iter().zip(shapes).map(|(&start, shape)| {
+                let part = |kind: &GpuBuffer| kind.view(start, shape.len() as u64 * 4);
+                let leaf = |kind| Tensor::leaf(&device, shape.clone(), Storage::Gpu(part(kind)));
+                updated.kinds.each_ref().map(leaf)
+            });
+            Ok(parts.collect())
+        }
+        _ => {
+            let each = tensors.into_iter().zip(gradients);
+            each.map(|([p, m, v], g)| adam_update(prepared, p, g, m, v)).collect()
+        }
+    }
+}
+
+fn update_arena<'a>(
+    prepared: &PreparedStep,
+    gpu: &Gpu,
+    tensors: Vec<[Tensor; 3]>,
+    gradients: &[Tensor],
+    arena: &'a mut Option<Arena>,
+    (starts, bytes): (Vec<u64>, u64),
+) -> Result<&'a Arena> {
+    let failed = |storage: &Storage| match storage {
+        Storage::Failed(why) => Error::Gpu(why.to_string()),
+        _ => Error::Gpu("adam: inputs on different devices".into()),
+    };
+    let buffer = |t: &Tensor| match t.storage() {
+        Storage::Gpu(buffer) => Ok(buffer.clone()),
+        other => Err(failed(other)),
+    };
+    let gradients = gradients.iter().map(buffer).collect::<Result<Vec<_>>>()?;
+    let mut old: Vec<[GpuBuffer; 3]> = Vec::new();
+    for [p, m, v] in &tensors {
+        old.push([buffer(p)?, buffer(m)?, buffer(v)?]);
+    }
+    let known = arena.take().filter(|arena| arena.starts == starts && arena.bytes == bytes);
+    let in_place = known.as_ref().is_some_and(|arena| {
+        old.iter().zip(&starts).all(|(of, &at)| of.iter().zip(&arena.kinds).all(|(b, whole)| b.is_part(whole, at)))
+    });
+    drop(tensors);
+    let lens: Vec<u64> = old.iter().map(|[p, ..]| p.bytes()).collect();
+    // What a graph or anybody else still holds stays as it was: then the values move to a new arena.
+    let kept = match known {
+        Some(arena) if in_place => {
+            drop(old);
+            match arena.kinds.iter().all(GpuBuffer::is_unique) {
+                true => Ok(arena),
+                false => Err(starts
+                    .iter()
+                    .zip(&lens)
+                    .map(|(&at, &len)| arena.kinds.each_ref().map(|k| k.view(at, len)))
+                    .collect()),
+            }
+        }
+        _ => Err(old),
+    };
+    let ready = match kept {
+        Ok(arena) => arena,
+        Err(old) => {
+            let made = || Ok::<_, Error>([gpu.alloc(bytes)?, gpu.alloc(bytes)?, gpu.alloc(bytes)?]);
+            let (kinds, old): ([GpuBuffer; 3], Vec<[GpuBuffer; 3]>) = (made()?, old);
+            for ((of, &at), &len) in old.iter().zip(&starts).zip(&lens) {
+                for (from, whole) in of.iter().zip(&kinds) {
+                    gpu.copy(from, &whole.view(at, len), len)?;
+                }
+            }
+            Arena { kinds, gradients: gpu.alloc(bytes)?, starts, bytes }
+        }
+    };
+    for ((g, &at), &len) in gradients.iter().zip(&ready.starts).zip(&lens) {
+        gpu.copy(g, &ready.gradients.view(at, len), len)?;
+    }
+    let [p, m, v] = &ready.kinds;
+    run_kernel(gpu, prepared, [p, &ready.gradients, m, v], (ready.bytes / 4) as usize)?;
+    Ok(arena.insert(ready))
+}
+
+/// One kernel call for the first `n` elements of p, g, m and v.
+fn run_kernel(gpu: &Gpu, prepared: &PreparedStep, [p, g, m, v]: [&GpuBuffer; 4], n: usize) -> Result<()> {
+    let Some(scalars) = &prepared.scalars else {
+        return Err(Error::Gpu("adam: the step was prepared for another device".into()));
+    };
+    let quads = tuning::quads(gpu, n);
+    gpu.run(&KernelCall {
+        kernel: Kernel::new("adam", "adam"),
+        reads: &[g, scalars],
+        writes: &[p, m, v],
+        params: bytemuck::cast_slice(&[n as u32, quads]),
+        workgroups: grid(n.div_ceil(4 * quads as usize) as u64, 64),
+        label: "adam",
+    })
 }
 
 /// Twin of `Scalars` in `adam.wgsl`: an input rather than parameters, for it changes at every step.

@@ -87,14 +87,26 @@ struct Params {
     runs: u32,
 }
 
-/// A statistics pass in two kernels: a part of each channel, then the parts in order.
-fn gpu_two_pass(
+/// A statistics pass: by one workgroup a channel, or in two kernels, a part of each channel, then the parts in order.
+fn gpu_statistics(
     gpu: &Gpu,
-    [partial, combine]: [&'static str; 2],
+    [workgroup, partial, combine]: [&'static str; 3],
     reads: &[&crate::gpu::GpuBuffer],
     params: &Params,
     y: GpuView,
 ) -> Result<()> {
+    // An invocation takes every 256th element, and no more than old drivers' loops allow.
+    let count = params.n as usize * params.l as usize;
+    if tuning::channel_by_workgroup(gpu) && (1..=256 * 30_000).contains(&count) {
+        return gpu.run(&KernelCall {
+            kernel: Kernel::new("batch_norm", workgroup),
+            reads,
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(params),
+            workgroups: grid(params.c as u64, 1),
+            label: workgroup,
+        });
+    }
     let parts = params.c as u64 * params.chunks as u64;
     let partials = gpu.alloc(parts * 8)?;
     let bytes = bytemuck::bytes_of(params);
@@ -182,7 +194,7 @@ impl Op for Moments {
         let s = Sizes::of(x[0].shape);
         let params = s.params(gpu, 0.0);
         let partial = if s.whole_quads(gpu) { "moments_partial_quads" } else { "moments_partial" };
-        gpu_two_pass(gpu, [partial, "moments_combine"], &[x[0].buffer], &params, y)
+        gpu_statistics(gpu, ["moments_channel", partial, "moments_combine"], &[x[0].buffer], &params, y)
     }
 
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
@@ -383,7 +395,7 @@ impl Op for BatchNormSums {
         let params = s.params(gpu, self.eps);
         let partial = if s.whole_quads(gpu) { "sums_partial_quads" } else { "sums_partial" };
         let reads = [x[0].buffer, x[1].buffer, x[2].buffer];
-        gpu_two_pass(gpu, [partial, "sums_combine"], &reads, &params, y)
+        gpu_statistics(gpu, ["sums_channel", partial, "sums_combine"], &reads, &params, y)
     }
 
     fn vjp(&self, _: &[Tensor], _: &Tensor, _: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
@@ -464,6 +476,79 @@ impl Op for BatchNormInput {
     }
 }
 
+/// y [2, C] = keep·(mean, var) + (1 − keep)·moments, the variance times `correction`.
+#[derive(Clone, Copy, Debug)]
+struct RunningMoments {
+    keep: f64,
+    correction: f64,
+}
+
+impl RunningMoments {
+    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
+        let c = x[0].data.len();
+        let (keep, scale) = (T::of(self.keep), [1.0 - self.keep, (1.0 - self.keep) * self.correction].map(T::of));
+        for (i, y) in y.iter_mut().enumerate() {
+            let (row, running) = (i / c, x[i / c].data[i % c]);
+            *y = running * keep + x[2].data[i] * scale[row];
+        }
+    }
+}
+
+/// Twin of `RunningParams` in `batch_norm.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct RunningParams {
+    c: u32,
+    keep: f32,
+    mean_scale: f32,
+    var_scale: f32,
+}
+
+impl Op for RunningMoments {
+    fn name(&self) -> &'static str {
+        "running_moments"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["mean", "var", "moments"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        match (x[0].dims(), x[1].dims(), x[2].dims()) {
+            ([c], [d], [2, e]) if c == d && d == e => Ok(x[2].clone()),
+            _ => Err("expects running mean and variance [C] and moments [2, C]".into()),
+        }
+    }
+
+    reference_loops!(cpu);
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let c = x[0].shape.len();
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("batch_norm", "running"),
+            reads: &[x[0].buffer, x[1].buffer, x[2].buffer],
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(&RunningParams {
+                c: c as u32,
+                keep: self.keep as f32,
+                mean_scale: (1.0 - self.keep) as f32,
+                var_scale: ((1.0 - self.keep) * self.correction) as f32,
+            }),
+            workgroups: grid(2 * c as u64, 64),
+            label: self.name(),
+        })
+    }
+
+    fn vjp(&self, _: &[Tensor], _: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
+        let row = |i: usize| dy.narrow(0, i, 1).reshape([dy.dim(1)]);
+        let scaled = || {
+            let (mean, var) = (row(0) * (1.0 - self.keep), row(1) * ((1.0 - self.keep) * self.correction));
+            Tensor::concat(&[&mean.reshape([1, mean.len()]), &var.reshape([1, var.len()])], 0)
+        };
+        vec![needs[0].then(|| row(0) * self.keep), needs[1].then(|| row(1) * self.keep), needs[2].then(scaled)]
+    }
+}
+
 /// Batch normalisation (Ioffe and Szegedy 2015). The channel axis is 1.
 impl Tensor {
     /// Mean and biased variance of each channel of [N, C, …], as [2, C].
@@ -482,6 +567,13 @@ impl Tensor {
         let beta = beta.cloned().unwrap_or_else(|| Tensor::zeros(self.device(), [c]));
         let y = apply(BatchNorm { eps }, &[self, &moments, &gamma, &beta]);
         (y, moments)
+    }
+
+    /// keep·(mean, var) + (1 − keep)·moments as [2, C], for running mean and variance `[C]` and a batch's moments [2, C],
+    /// its variance times `correction`.
+    #[track_caller]
+    pub fn running_moments(mean: &Tensor, var: &Tensor, moments: &Tensor, keep: f64, correction: f64) -> Tensor {
+        apply(RunningMoments { keep, correction }, &[mean, var, moments])
     }
 
     /// Normalises each channel of [N, C, …] with given statistics, mean `[C]` and variance `[C]`.

@@ -195,6 +195,16 @@ impl Op for Strided {
         if shape.rank() > MAX_RANK { Err(format!("more than {MAX_RANK} axes")) } else { Ok(shape) }
     }
 
+    fn stretch(&self, x: &[&Shape]) -> Option<usize> {
+        let (Strided::Slice { start, step, len }, x) = (self, x[0]) else { return None };
+        // Single elements of the leading axes, neighbours along one, all of those behind it.
+        let one = len.iter().take_while(|&&len| len == 1).count();
+        let whole = (one + 1..x.rank()).all(|axis| len[axis] == x[axis] && step[axis] == 1);
+        let neighbours = one >= x.rank() || step[one] == 1;
+        let from = start.iter().zip(x.strides()).map(|(start, stride)| start * stride).sum();
+        (whole && neighbours).then_some(from)
+    }
+
     reference_loops!();
 
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::nn::Parameter;
-use crate::ops::adam::{AdamStep, adam_update};
+use crate::ops::adam::{AdamStep, Arena, adam_update_all};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,8 @@ pub struct Adam {
     first: Vec<Parameter>,
     second: Vec<Parameter>,
     steps: u64,
+    /// Where all of them lie, on a GPU.
+    arena: Option<Arena>,
 }
 
 impl Adam {
@@ -49,7 +51,7 @@ impl Adam {
             let zero = |(_, p): &(String, Parameter)| Parameter::new(Tensor::zeros(p.get().device(), p.get().shape()));
             parameters.iter().map(zero).collect()
         };
-        Adam { config, first: zeros(), second: zeros(), parameters, steps: 0 }
+        Adam { config, first: zeros(), second: zeros(), parameters, steps: 0, arena: None }
     }
 
     /// One step along `gradients`, one for each parameter in order.
@@ -78,11 +80,12 @@ impl Adam {
         let Some((_, one)) = self.parameters.first() else { return Ok(()) };
         let step = AdamStep { beta1, beta2, eps, step_size, v_scale }.prepare(one.get().device())?;
         let moments = self.first.iter().zip(&self.second);
-        for (((_, parameter), (first, second)), g) in self.parameters.iter().zip(moments).zip(gradients) {
-            let [p, m, v] = adam_update(&step, parameter.take(), g, first.take(), second.take())?;
-            parameter.put(p);
-            first.put(m);
-            second.put(v);
+        let places: Vec<[&Parameter; 3]> =
+            self.parameters.iter().zip(moments).map(|((_, p), (m, v))| [p, m, v]).collect();
+        let tensors = places.iter().map(|of| of.map(Parameter::take)).collect();
+        let updated = adam_update_all(&step, tensors, gradients, &mut self.arena)?;
+        for (of, tensors) in places.iter().zip(updated) {
+            of.iter().zip(tensors).for_each(|(place, tensor)| place.put(tensor));
         }
         Ok(())
     }

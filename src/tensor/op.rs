@@ -2,7 +2,7 @@
 
 use super::{Device, Origin, Storage, Tensor, is_recording, profile};
 use crate::error::Result;
-use crate::gpu::{Gpu, GpuBuffer};
+use crate::gpu::{Gpu, GpuBuffer, MIN_BUFFER_BYTES};
 use crate::shape::Shape;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -39,6 +39,12 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// True if the output is the first input's values under another shape: nothing is computed.
     fn is_view(&self) -> bool {
         false
+    }
+
+    /// The place, in elements, where the output begins in the first input, if it is a stretch of that input as it lies in
+    /// memory. A GPU whose buffers can be bound from there on then computes nothing.
+    fn stretch(&self, _x: &[&Shape]) -> Option<usize> {
+        None
     }
 
     /// The defining equation in plain f64 loops. Writes all of `y`.
@@ -93,8 +99,14 @@ pub fn apply(op: impl Op, inputs: &[&Tensor]) -> Tensor {
     if inputs.iter().any(|x| x.device() != device) {
         panic!("{}: inputs on different devices ({})", op.name(), named(&op, inputs, |x| x.device().to_string()));
     }
+    let part = match inputs[0].storage() {
+        Storage::Gpu(buffer) => op.stretch(&shapes).and_then(|from| part(buffer, from, shape.len())),
+        _ => None,
+    };
     let storage = if op.is_view() {
         inputs[0].storage().clone()
+    } else if let Some(part) = part {
+        Storage::Gpu(part)
     } else {
         let all: Vec<&Shape> = shapes.iter().copied().chain([&shape]).collect();
         let flop = || op.flop(&shapes, &shape);
@@ -108,6 +120,12 @@ pub fn apply(op: impl Op, inputs: &[&Tensor]) -> Tensor {
 fn named(op: &impl Op, inputs: &[&Tensor], what: impl Fn(&Tensor) -> String) -> String {
     let names = op.inputs().iter().chain(std::iter::repeat(&"x"));
     inputs.iter().zip(names).map(|(x, name)| format!("{name} {}", what(x))).collect::<Vec<_>>().join(", ")
+}
+
+/// `len` elements of a buffer from element `from` on, where a part may begin.
+fn part(buffer: &GpuBuffer, from: usize, len: usize) -> Option<GpuBuffer> {
+    let offset = from as u64 * 4;
+    (len > 0 && offset.is_multiple_of(MIN_BUFFER_BYTES)).then(|| buffer.view(offset, len as u64 * 4))
 }
 
 /// A device's own failure, with the op's name in front.

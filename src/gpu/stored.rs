@@ -1,0 +1,85 @@
+//! What is kept between runs in the user's cache folder: measured kernel choices and compiled pipelines, by adapter.
+
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use super::tuning::Tuned;
+use super::{AdapterReport, Gpu};
+use crate::error::{Error, Result};
+
+/// The variable that names another cache folder; empty for none at all.
+const VARIABLE: &str = "TOILE_CACHE_DIR";
+
+/// The folder of this program in the user's cache; none where the system has no such place or `TOILE_CACHE_DIR` is empty.
+pub fn cache_folder() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if std::env::var_os(VARIABLE).is_some() {
+        return folder(VARIABLE);
+    }
+    let base = if cfg!(windows) {
+        folder("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        folder("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
+    };
+    base.map(|base| base.join("toile"))
+}
+
+/// A file of this kind for one adapter and driver version.
+fn file(kind: &str, report: &AdapterReport, extension: &str) -> Option<PathBuf> {
+    let AdapterReport { name, backend, driver, driver_info, .. } = report;
+    let words: String = format!("{kind}-{name}-{backend}-{driver}-{driver_info}")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' })
+        .collect();
+    let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
+    Some(cache_folder()?.join(format!("{}.{extension}", words.join("-"))))
+}
+
+impl Gpu {
+    /// Where this adapter's measured kernel choices are kept.
+    pub fn tuning_file(&self) -> Option<PathBuf> {
+        file("tuning", self.report(), "toml")
+    }
+
+    /// Takes the kernel choices that `toile bench --tune` stored for this adapter and driver, if there are any. The
+    /// program does so where it opens a device; the library does not, so that its results depend on its inputs alone.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood.
+    pub fn use_stored_tuning(&self) -> Result<()> {
+        let Some(path) = self.tuning_file().filter(|path| path.exists()) else { return Ok(()) };
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+        let tuned = Tuned::parse(&text)
+            .map_err(|why| Error::file(&path, format!("{why}; delete the file to use the built-in table")))?;
+        self.use_tuning(Some(tuned));
+        Ok(())
+    }
+
+    /// Uses measured kernel choices instead of the built-in table, or the table again.
+    pub fn use_tuning(&self, tuned: Option<Tuned>) {
+        *self.0.tuned.lock().unwrap_or_else(PoisonError::into_inner) = tuned;
+    }
+
+    /// Stores measured kernel choices for this adapter and returns the file.
+    ///
+    /// # Errors
+    /// No cache folder, or one that cannot be written.
+    pub fn store_tuning(&self, tuned: &Tuned) -> Result<PathBuf> {
+        let path = self
+            .tuning_file()
+            .ok_or_else(|| Error::Usage(format!("there is no cache folder to store the choice in: set {VARIABLE}")))?;
+        let folder = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
+        let head = format!(
+            "# Kernels that `toile bench --tune` found fastest on {}.\n# Delete this file to go back to the built-in table.\n\n",
+            self.report()
+        );
+        // Written beside its place and renamed, so that no process reads half of it.
+        let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+        std::fs::write(&beside, head + &tuned.to_text()).map_err(|e| Error::io("cannot write", &beside, e))?;
+        std::fs::rename(&beside, &path).map_err(|e| Error::io("cannot write", &path, e))?;
+        Ok(path)
+    }
+}
