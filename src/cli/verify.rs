@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
     /// With --write: replace files that are there.
-    #[arg(long, requires = "write")]
+    #[arg(long)]
     force: bool,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
@@ -60,6 +60,7 @@ pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
     match (&args.write, &args.dir) {
         (Some(folder), _) => write(&args, folder),
+        (None, _) if args.force => Err(Error::Usage("--force goes with --write".into())),
         (None, Some(dir)) => verify(&args, dir),
         (None, None) => Err(Error::Usage("verify needs a directory, or --write DIR".into())),
     }
