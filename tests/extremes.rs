@@ -107,14 +107,14 @@ fn pieces_cost_nothing_where_tensors_fit() {
         [
             dispatches(&|| x.tanh()),
             dispatches(&|| &x + &x),
-            dispatches(&|| &x * x.narrow(0, 0, 1)),
+            dispatches(&|| &x * x.narrow(1, 0, 1)),
             dispatches(&|| x.permute(&[1, 0])),
             dispatches(&|| x.sum()),
         ]
     };
     assert_eq!(all(), [1, 1, 2, 1, 2]);
     gpu.limit_bindings(Some(2560)); // 640 of 1,200 elements
-    assert_eq!(all(), [2, 2, 3, 4, 3]);
+    assert_eq!(all(), [2, 2, 4, 4, 3]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn what_needs_its_operands_whole_says_how_large_they_are_and_may_be() {
     ] {
         let whole = error.contains("a buffer of 1.5 KiB is too large for one kernel")
             && error.contains("which sees 1.0 KiB at a time; take a smaller batch or --device cpu");
-        assert!(whole && (error.starts_with(op) || op == "batch_norm"), "{op}: {error}");
+        assert!(whole && (error.starts_with(&format!("{op}: a buffer")) || op == "batch_norm"), "{op}: {error}");
     }
 }
 

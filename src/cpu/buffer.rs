@@ -3,6 +3,7 @@
 use super::guard;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Buffers below this many elements come from the allocator directly.
@@ -18,6 +19,12 @@ struct Pool {
 
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
+/// What scratch memory that is not there unwinds with, silently: whoever runs an op catches it and says which op.
+pub struct NoMemory {
+    /// How much was asked for.
+    pub bytes: usize,
+}
+
 /// A buffer of f32 that returns to the pool when dropped.
 #[derive(Default)]
 pub struct CpuBuffer {
@@ -30,11 +37,10 @@ pub struct CpuBuffer {
 impl CpuBuffer {
     /// A buffer of `len` elements whose content is arbitrary: the caller writes every element.
     ///
-    /// # Panics
-    /// If there is no memory for it.
-    #[track_caller]
+    /// Unwinds with [`NoMemory`] if there is no memory for it.
     pub fn uninit(len: usize) -> CpuBuffer {
-        CpuBuffer::try_uninit(len).unwrap_or_else(|| panic!("no memory for {len} more f32"))
+        let unwind = || resume_unwind(Box::new(NoMemory { bytes: len.saturating_mul(4) }));
+        CpuBuffer::try_uninit(len).unwrap_or_else(unwind)
     }
 
     /// The same, or `None` if there is no memory for it.

@@ -10,4 +10,4 @@ mod product;
 pub mod simd;
 mod tile;
 
-pub use buffer::{CpuBuffer, try_zeros};
+pub use buffer::{CpuBuffer, NoMemory, try_zeros};

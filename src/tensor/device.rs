@@ -1,8 +1,9 @@
 //! The three devices and what holds values on each.
 
-use crate::cpu::{CpuBuffer, try_zeros};
+use crate::cpu::{CpuBuffer, NoMemory, try_zeros};
 use crate::gpu::{Gpu, GpuBuffer, size_text};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// Where a tensor's values are and its ops run.
@@ -75,8 +76,13 @@ impl Device {
     /// The same for f32 values on the CPU.
     pub(crate) fn store_on_cpu(&self, len: usize, write: impl FnOnce(&mut [f32])) -> Storage {
         let Some(mut values) = CpuBuffer::try_uninit(len) else { return self.no_memory(len.saturating_mul(4)) };
-        write(&mut values);
-        Storage::F32(Arc::new(values))
+        match catch_unwind(AssertUnwindSafe(|| write(&mut values))) {
+            Ok(()) => Storage::F32(Arc::new(values)),
+            Err(why) => match why.downcast::<NoMemory>() {
+                Ok(scratch) => self.no_memory(scratch.bytes),
+                Err(other) => resume_unwind(other),
+            },
+        }
     }
 
     fn no_memory(&self, bytes: usize) -> Storage {
@@ -124,4 +130,18 @@ pub enum Storage {
     Gpu(GpuBuffer),
     /// The device failed while computing; the reason.
     Failed(Arc<str>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scratch_memory_that_is_not_there_is_a_failure_of_the_tensor() {
+        let more_than_there_is = || drop(CpuBuffer::uninit(1 << 50));
+        let Storage::Failed(why) = Device::Cpu.store_on_cpu(4, |_| more_than_there_is()) else { panic!("no failure") };
+        assert_eq!(&*why, "there is no memory for 4194304.00 GiB more on cpu; take a smaller batch");
+        let panics = catch_unwind(|| Device::Cpu.store_on_cpu(4, |_| panic!("another reason")));
+        assert_eq!(panics.err().and_then(|why| why.downcast_ref::<&str>().copied()), Some("another reason"));
+    }
 }

@@ -128,11 +128,13 @@ fn part(buffer: &GpuBuffer, from: usize, len: usize) -> Option<GpuBuffer> {
     (len > 0 && offset.is_multiple_of(MIN_BUFFER_BYTES)).then(|| buffer.view(offset, len as u64 * 4))
 }
 
-/// A device's own failure, with the op's name in front.
+/// A device's own failure, with the op's name in front if it is not there already.
 fn named_failure(op: &impl Op, storage: Storage) -> Storage {
     match storage {
-        Storage::Failed(why) => Storage::Failed(format!("{}: {why}", op.name()).into()),
-        stored => stored,
+        Storage::Failed(why) if !why.starts_with(&format!("{}: ", op.name())) => {
+            Storage::Failed(format!("{}: {why}", op.name()).into())
+        }
+        named => named,
     }
 }
 
@@ -182,7 +184,7 @@ fn compute(op: &impl Op, inputs: &[&Tensor], shape: &Shape, device: &Device) -> 
             };
             match run() {
                 Ok(buffer) => Storage::Gpu(buffer),
-                Err(error) => Storage::Failed(format!("{}: {error}", op.name()).into()),
+                Err(error) => named_failure(op, Storage::Failed(error.to_string().into())),
             }
         }
     }

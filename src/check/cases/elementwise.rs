@@ -45,6 +45,17 @@ pub(super) fn rows() -> Vec<Case> {
     let inf = f32::INFINITY;
     let numbers = [0.0, 1.0, -1.0, 1e-20, -1e-20, 88.7, -88.7, 1e4, -1e4, inf, f32::NAN];
     table.extend([
+        edge("exp: edges", Tensor::exp, &[0.0, -0.0, 1.0, 1e-20, 88.7, -88.7, -1e4, inf, -inf, f32::NAN]),
+        edge("log: edges", Tensor::log, &[0.0, -0.0, 1.0, -1.0, 1e-30, 1e4, inf, -inf, f32::NAN]),
+        edge("log1p: edges", Tensor::log1p, &[0.0, 1e-20, -1e-20, -1.0, -2.0, 1e4, inf, -inf, f32::NAN]),
+        edge("sqrt: edges", Tensor::sqrt, &[0.0, 1e-30, 1e4, -1.0, inf, -inf, f32::NAN]),
+        edge("rsqrt: edges", Tensor::rsqrt, &[0.0, -0.0, 1e-30, 1e4, -1.0, inf, -inf, f32::NAN]),
+        edge("recip: edges", Tensor::recip, &[0.0, -0.0, 1e-30, -1e4, inf, -inf, f32::NAN]),
+        edge("relu: edges", Tensor::relu, &[&numbers[..], &[-inf]].concat()),
+        edge("pow: cube: edges", |x| x.pow(3.0), &[0.0, -0.0, -2.0, 1e4, inf, -inf, f32::NAN]),
+        edge("pow: root: edges", |x| x.pow(0.5), &[0.0, -0.0, -2.0, 1e4, inf, -inf, f32::NAN]),
+        edge("sin: edges", Tensor::sin, &[0.0, -0.0, 88.7, -88.7, 1e4, -1e4, inf, -inf, f32::NAN]),
+        edge("cos: edges", Tensor::cos, &[0.0, -0.0, 88.7, -88.7, 1e4, -1e4, inf, -inf, f32::NAN]),
         edge("silu: edges", Tensor::silu, &numbers),
         edge("elu: edges", |x| x.elu(1.0), &[&numbers[..], &[-inf]].concat()),
         edge("normal_cdf: edges", Tensor::normal_cdf, &[&numbers[..], &[-inf]].concat()),
