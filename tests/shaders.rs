@@ -179,17 +179,23 @@ fn twins() -> BTreeMap<(String, String), (PathBuf, Vec<(String, String)>)> {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            for part in text.split("/// Twin of `").skip(1) {
-                let mut names = part.split('`');
-                let (name, file) = (names.next().unwrap(), names.nth(1).unwrap_or_default());
-                let Some((_, body)) = part.split_once("struct ").filter(|_| file.ends_with(".wgsl")) else { continue };
-                assert!(part[..part.find("struct ").unwrap()].contains("repr(C)"), "{}: {name}", path.display());
+            for part in text.split("Twin of `").skip(1) {
+                let Some((said, body)) = part.split_once("struct ") else { continue };
+                let names: Vec<&str> = said.split('`').collect();
+                let files: Vec<&str> = names.iter().copied().filter(|name| name.ends_with(".wgsl")).collect();
+                if files.is_empty() {
+                    continue;
+                }
+                assert!(said.contains("repr(C)"), "{}: {}", path.display(), names[0]);
                 let body = body.split_once('{').unwrap().1.split_once('}').unwrap().0;
                 let fields = body.lines().map(str::trim).filter(|line| !line.starts_with("//"));
                 let fields = fields.filter_map(|line| line.trim_end_matches(',').split_once(": "));
-                let fields = fields.map(|(name, kind)| (name.trim_start_matches("pub ").into(), kind.into())).collect();
-                let file = file.rsplit('/').next().unwrap().to_string();
-                found.insert((name.to_string(), file), (path.clone(), fields));
+                let fields: Vec<(String, String)> =
+                    fields.map(|(name, kind)| (name.trim_start_matches("pub ").into(), kind.into())).collect();
+                for file in files {
+                    let file = file.rsplit('/').next().unwrap().to_string();
+                    found.insert((names[0].to_string(), file), (path.clone(), fields.clone()));
+                }
             }
         }
     }

@@ -37,6 +37,27 @@ const PASSES: [&str; 23] = [
     "softmax",
 ];
 
+/// Cases of these ops run with a binding so small that the large ones are worked on in pieces.
+const PIECES: [&str; 14] = [
+    "affine",
+    "tanh",
+    "leaky_relu",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "permute",
+    "expand",
+    "slice",
+    "sum",
+    "max_axes",
+    "min_axes",
+    "argmax",
+];
+
+/// What kernels then see of a tensor at a time, in bytes.
+const PIECE_BYTES: u64 = 64 << 10;
+
 /// One way of computing on a device.
 pub struct Variant {
     name: String,
@@ -48,6 +69,7 @@ enum How {
     AsChosen,
     Products(tuning::Variant),
     Passes(tuning::Passes),
+    Pieces,
     /// On threads of its own, without the vectors found at run time.
     Portable(ThreadPool),
 }
@@ -77,6 +99,7 @@ impl Variant {
                 all.extend(products.map(|v| Variant { name: v.to_string(), how: How::Products(v) }));
                 let passes = [tuning::Passes::General, tuning::Passes::Quads(1), tuning::Passes::Quads(8)];
                 all.extend(passes.map(|p| Variant { name: p.to_string(), how: How::Passes(p) }));
+                all.push(Variant { name: "pieces of 64 KiB".into(), how: How::Pieces });
             }
         }
         Ok(all)
@@ -93,6 +116,7 @@ impl Variant {
             How::AsChosen | How::Portable(_) => true,
             How::Products(_) => PRODUCTS.contains(&case.op()),
             How::Passes(_) => PASSES.contains(&case.op()),
+            How::Pieces => PIECES.contains(&case.op()),
         }
     }
 
@@ -116,6 +140,12 @@ impl Variant {
                 gpu.force_passes(Some(*passes));
                 let done = work();
                 gpu.force_passes(None);
+                done
+            }
+            (How::Pieces, Device::Gpu(gpu)) => {
+                gpu.limit_bindings(Some(PIECE_BYTES));
+                let done = work();
+                gpu.limit_bindings(None);
                 done
             }
             (How::Portable(pool), _) => pool.install(work),
