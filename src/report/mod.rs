@@ -6,4 +6,4 @@ mod plot;
 
 pub use file::{write_atomic, write_new};
 pub use grid::{image_grid, read_png_text, save_png};
-pub use plot::{PlotRow, loss_plot};
+pub use plot::{Panel, curves_plot};
