@@ -12,6 +12,7 @@ pub mod pool;
 pub mod recipe;
 pub mod record;
 pub mod run;
+pub mod translate;
 pub mod translation;
 
 pub use cyclegan::CycleGan;

@@ -6,6 +6,7 @@ mod translation;
 
 pub use gan::{DiscriminatorSpec, GeneratorSpec, Objective, Recipe, StepMode};
 pub use shared::TrainConfig;
+pub(in crate::train) use shared::available_memory;
 pub use translation::{Method, Schedule, TranslationRecipe};
 
 use crate::error::{Error, Result};
