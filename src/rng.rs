@@ -25,6 +25,10 @@ pub enum Domain {
     Penalty = 8,
     /// Dropout masks; the index is `step << 16` plus the mask's number in its step.
     Dropout = 9,
+    /// Which old image a history pool gives back; the index is `2 * image + (0 or 1 for the pool)`.
+    Pool = 10,
+    /// Which patches are compared, and whether images are mirrored for it; the index is `step << 8` plus a layer's number.
+    Patches = 11,
 }
 
 /// One block of Philox4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").

@@ -251,3 +251,68 @@ fn ctrl_c_saves_and_sigkill_loses_only_the_last_steps() {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn translate_keeps_size_and_transparency_and_refuses_with_reasons() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let sizes = [
+        "data.size=[16, 16]",
+        "data.load_size=[16, 16]",
+        "data.count=4",
+        "translator.unet.ngf=2",
+        "translator.unet.downs=3",
+        "discriminator.ndf=2",
+        "discriminator.layers=1",
+    ];
+    let mut arguments = vec!["train", "pix2pix", "--steps", "1", "--device", "cpu", "--quiet", "--out", "run"];
+    sizes.iter().for_each(|setting| arguments.extend(["--set", *setting]));
+    let output = toile(folder, &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let pictures = folder.join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    image::RgbImage::from_fn(21, 13, |x, y| image::Rgb([(x * 12) as u8, (y * 19) as u8, 90]))
+        .save(pictures.join("a.png"))
+        .unwrap();
+    image::RgbaImage::from_fn(9, 30, |x, _| image::Rgba([200, 10, 10, (x * 28) as u8]))
+        .save(pictures.join("b.png"))
+        .unwrap();
+    image::GrayImage::from_pixel(1, 1, image::Luma([77])).save(pictures.join("c.png")).unwrap();
+    let translate = ["translate", "run", "pictures", "--device", "cpu", "--out", "out"];
+    let output = toile(folder, &translate);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let opened = |name: &str| image::open(folder.join("out").join(name)).unwrap();
+    assert_eq!((opened("a.png").width(), opened("a.png").height()), (21, 13));
+    assert!(!opened("a.png").color().has_alpha());
+    let b = opened("b.png").into_rgba8();
+    assert_eq!(b.dimensions(), (9, 30));
+    assert!((0..9).all(|x| b.get_pixel(x, 7)[3] == (x * 28) as u8));
+    assert_eq!(opened("c.png").width(), 1);
+    let made = toile::report::read_png_text(folder.join("out/a.png")).unwrap();
+    for key in ["run", "step", "model", "data", "content", "content-hash", "direction"] {
+        assert!(made.iter().any(|(k, v)| k == key && !v.is_empty()), "{key} is missing in {made:?}");
+    }
+    // The same again gives the same bytes; without --force nothing is replaced.
+    let first = std::fs::read(folder.join("out/a.png")).unwrap();
+    refused(folder, &translate, 1, &["out/a.png", "--force"]);
+    assert!(toile(folder, &[&translate[..], &["--force"]].concat()).status.success());
+    assert!(std::fs::read(folder.join("out/a.png")).unwrap() == first);
+    // One picture into one file, scaled to the training size.
+    let one = ["translate", "run", "pictures/a.png", "--device", "cpu", "--out", "one.png", "--as-trained"];
+    assert!(toile(folder, &one).status.success());
+    assert_eq!(image::open(folder.join("one.png")).unwrap().width(), 16);
+
+    let with = |out: &'static str, more: &[&'static str]| {
+        [&["translate", "run", "pictures", "--device", "cpu", "--out", out], more].concat()
+    };
+    refused(folder, &with("x.png", &[]), 2, &["3 pictures", "folder"]);
+    refused(folder, &with("y", &["--direction", "b-to-a"]), 2, &["A to B alone", "data.swap"]);
+    refused(folder, &with("y", &["--step", "9"]), 2, &["checkpoints of steps [1]"]);
+    refused(folder, &with("y", &["pictures/a.png"]), 2, &["would both become"]);
+    std::fs::write(folder.join("text.png"), "no picture").unwrap();
+    refused(folder, &["translate", "run", "text.png", "--device", "cpu", "--out", "y"], 1, &["text.png"]);
+    refused(folder, &["sample", "run", "--device", "cpu"], 2, &["toile translate"]);
+    refused(folder, &["train", "cyclegan", "--data", "pictures"], 1, &["trainA/", "source_b"]);
+    refused(folder, &["train", "cut", "--data", "garments:plain-velvet"], 2, &["houndstooth"]);
+}

@@ -19,4 +19,5 @@ mod penalties;
 mod properties;
 mod random;
 mod shaders;
+mod translation;
 mod verify;

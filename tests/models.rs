@@ -96,11 +96,13 @@ fn cut_compares_the_published_layers() {
     let names = spec.feature_layers();
     assert_eq!(names, ["stem_pad", "down1", "down2", "block0", "block4"]);
     let network = spec.build([3, 3], &mut init());
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (y, features) = network.forward_with(&images(1, 3, 16, 24), Mode::Train, &names);
     let shapes: Vec<Vec<usize>> = features.iter().map(|f| f.shape().to_vec()).collect();
     assert_eq!(shapes, [[1, 3, 22, 30], [1, 4, 16, 24], [1, 8, 8, 12], [1, 8, 4, 6], [1, 8, 4, 6]]);
     assert_eq!(y.to_vec().unwrap(), network.forward(&images(1, 3, 16, 24), Mode::Train).to_vec().unwrap());
+    for (a, b) in features.iter().zip(network.features(&images(1, 3, 16, 24), Mode::Train, &names)) {
+        assert_eq!(a.to_vec().unwrap(), b.to_vec().unwrap());
+    }
 }
 
 #[test]

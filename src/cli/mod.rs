@@ -9,6 +9,7 @@ mod progress;
 mod sample;
 mod selftest;
 mod train;
+mod translate;
 mod verify;
 
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Sample(sample::Args),
+    Translate(translate::Args),
     Selftest(selftest::Args),
     Devices(devices::Args),
     Verify(verify::Args),
@@ -52,6 +54,7 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Translate(args) => translate::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Verify(args) => verify::run(args),

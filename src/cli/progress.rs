@@ -42,15 +42,25 @@ impl Progress {
     }
 }
 
+/// Slow steps need decimals.
+fn rate_text(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.2}") } else { format!("{rate:.0}") }
+}
+
 fn losses(row: &Row) -> String {
-    format!("d_loss {:.3}  g_loss {:.3}  D(x) {:.2}  D(G(z)) {:.2}", row.d_loss, row.g_loss, row.d_real, row.d_fake)
+    let value = |(name, value): &(String, f64)| match name.as_str() {
+        "d_real" => format!("D(x) {value:.2}"),
+        "d_fake" => format!("D(G(z)) {value:.2}"),
+        name => format!("{name} {value:.3}"),
+    };
+    row.values.iter().map(value).collect::<Vec<_>>().join("  ")
 }
 
 impl Observer for Progress {
     fn begin(&mut self, start: &Start) {
-        let [generator, discriminator] = start.parameters;
         self.say(&format!("data: {}", start.data));
-        self.say(&format!("generator {generator} parameters, discriminator {discriminator} parameters"));
+        let parts = start.parameters.iter().map(|(part, count)| format!("{part} {count} parameters"));
+        self.say(&parts.collect::<Vec<_>>().join(", "));
         if start.from > 0 {
             self.say(&format!("goes on after step {}", start.from));
         }
@@ -74,15 +84,15 @@ impl Observer for Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(step);
             if let Some(row) = row {
-                bar.set_message(format!("{}  {:.0} images/s", losses(row), self.rate(step)));
+                bar.set_message(format!("{}  {} images/s", losses(row), rate_text(self.rate(step))));
             }
             if step == self.to {
                 bar.finish();
             }
         } else if let Some(row) = row.filter(|_| line_due) {
             let seconds = self.begun.elapsed().as_secs_f64() / (step - self.from) as f64 * (self.to - step) as f64;
-            let (rate, to) = (self.rate(step), self.to);
-            self.say(&format!("step {step}/{to}  {}  {rate:.0} images/s  {seconds:.0} s left", losses(row)));
+            let (rate, to) = (rate_text(self.rate(step)), self.to);
+            self.say(&format!("step {step}/{to}  {}  {rate} images/s  {seconds:.0} s left", losses(row)));
             self.last_line = Instant::now();
         }
     }

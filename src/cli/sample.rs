@@ -4,7 +4,7 @@ use super::{device, print_line, use_threads};
 use crate::error::{Error, Result};
 use crate::nn::Mode;
 use crate::report::{image_grid, save_png};
-use crate::train::run::{generate, sample_latents};
+use crate::train::gan_training::{generate, sample_latents};
 use crate::train::{Gan, RunFolder, checkpoint};
 use std::path::PathBuf;
 

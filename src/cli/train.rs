@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
-use crate::train::{Outcome, Recipe, RunFolder, train};
+use crate::train::{AnyRecipe, Outcome, RunFolder, train_any};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,14 +22,15 @@ use std::sync::atomic::AtomicBool;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A built-in recipe (seed, dcgan) or a TOML file.
+    /// A built-in recipe (seed, dcgan, cyclegan, pix2pix, cut, fastcut) or a TOML file.
     #[arg(default_value = "seed", conflicts_with = "resume")]
     recipe: String,
     /// Goes on with a run from its newest checkpoint, to --steps steps in all.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["batch", "seed", "out", "settings"])]
     resume: Option<PathBuf>,
     /// Where the images come from: garments (drawn by the program), fashion-mnist, an IDX file, or a folder of images.
-    /// With --resume: where they are now.
+    /// For translation: garments:plain-striped and the like, a folder with trainA/ and trainB/, or one of side-by-side
+    /// pairs. With --resume: where they are now.
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
     /// Steps in all [default: the recipe's; seed: 5000].
@@ -65,14 +66,17 @@ pub fn run(args: Args) -> Result<u8> {
     let (recipe, folder, device) = match &args.resume {
         Some(path) => {
             let folder = RunFolder::resume(path)?;
-            let mut recipe = folder.recipe()?;
-            recipe.train.steps = args.steps.unwrap_or(recipe.train.steps);
-            if let Some(data) = &args.data {
-                recipe.data.source = absolute(data); // the data has moved; that it is the same is checked
+            let recipe = folder.any_recipe()?;
+            let steps = args.steps.unwrap_or(recipe.train().steps);
+            let mut recipe = recipe.with_steps(steps)?;
+            if let Some(data) = &args.data
+                && let Some(source) = recipe.sources().into_iter().next()
+            {
+                *source = absolute(data); // the data has moved; that it is the same is checked
             }
             // A run that was killed before its first checkpoint begins again: the same steps give the same numbers.
             let done = folder.checkpoints()?.last().copied().unwrap_or(0);
-            if done >= recipe.train.steps {
+            if done >= steps {
                 return Err(Error::Usage(format!(
                     "{} has done {done} steps already; --steps takes the number of steps in all, more than {done}",
                     path.display()
@@ -81,10 +85,12 @@ pub fn run(args: Args) -> Result<u8> {
             (recipe, folder, announce(&args)?)
         }
         None => {
-            let mut recipe = Recipe::load(&args.recipe, &settings(&args))?;
-            recipe.data.source = absolute(&recipe.data.source);
+            let mut recipe = AnyRecipe::load(&args.recipe, &settings(&args))?;
+            for source in recipe.sources() {
+                *source = absolute(source);
+            }
             // What can go wrong without a trace goes wrong before the folder exists.
-            crate::data::open(&recipe.data).map_err(|error| match (&args.data, error) {
+            recipe.check_data().map_err(|error| match (&args.data, error) {
                 (None, Error::Usage(message)) => {
                     Error::Recipe { file: args.recipe.clone(), key: "data.source".into(), message }
                 }
@@ -92,7 +98,7 @@ pub fn run(args: Args) -> Result<u8> {
             })?;
             recipe.check_memory()?;
             let device = announce(&args)?;
-            let path = args.out.clone().unwrap_or_else(|| RunFolder::next_free(&recipe.name));
+            let path = args.out.clone().unwrap_or_else(|| RunFolder::next_free(recipe.name()));
             let folder = RunFolder::create(&path, &recipe)?;
             (recipe, folder, device)
         }
@@ -101,8 +107,8 @@ pub fn run(args: Args) -> Result<u8> {
         say(&format!("run folder: {}", folder.path().display()));
     }
     let stop = stop_on_signals()?;
-    let outcome = train(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet))?;
-    report(&args, &folder, &outcome)?;
+    let outcome = train_any(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet))?;
+    report(&args, &folder, &recipe, &outcome)?;
     Ok(if outcome.interrupted { 1 } else { 0 })
 }
 
@@ -121,7 +127,9 @@ fn settings(args: &Args) -> Vec<String> {
 /// The path of a file or folder from the root, so that a run can be resumed from anywhere; built-in names stay.
 fn absolute(source: &str) -> String {
     match std::fs::canonicalize(source) {
-        Ok(path) if !matches!(source, "garments" | "fashion-mnist") => path.display().to_string(),
+        Ok(path) if !matches!(source, "garments" | "fashion-mnist") && !source.starts_with("garments:") => {
+            path.display().to_string()
+        }
         _ => source.to_string(),
     }
 }
@@ -149,7 +157,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn report(args: &Args, folder: &RunFolder, outcome: &Outcome) -> Result<()> {
+fn report(args: &Args, folder: &RunFolder, recipe: &AnyRecipe, outcome: &Outcome) -> Result<()> {
     let path = folder.path().display();
     if args.json {
         let line = serde_json::json!({
@@ -174,7 +182,10 @@ fn report(args: &Args, folder: &RunFolder, outcome: &Outcome) -> Result<()> {
     } else if outcome.interrupted {
         print_line(&format!("stopped and saved at step {}; go on with: toile train --resume {path}", outcome.step))
     } else {
-        print_line(&format!("more pictures: toile sample {path} --seed 1"))?;
+        match recipe {
+            AnyRecipe::Gan(_) => print_line(&format!("more pictures: toile sample {path} --seed 1"))?,
+            AnyRecipe::Translation(_) => print_line(&format!("apply it: toile translate {path} IMAGES... --out DIR"))?,
+        }
         print_line(&format!("train on: toile train --resume {path} --steps {}", outcome.step * 2))
     }
 }

@@ -6,9 +6,11 @@ pub mod patch;
 pub mod resnet;
 pub mod seed;
 pub mod sngan;
+pub mod translator;
 pub mod unet;
 
 pub use layers::{LayerSpec, ShapeError, build, output_shape};
 pub use patch::{Norm, PatchSpec};
 pub use resnet::{Down, ResnetSpec, Up};
+pub use translator::{Translator, TranslatorSpec};
 pub use unet::{Unet, UnetSpec};

@@ -137,15 +137,30 @@ impl Sequential {
     }
 
     /// The output, and what the layers of these names give on the way, in the layers' order.
-    pub fn forward_with(&self, x: &Tensor, mode: Mode, names: &[&str]) -> (Tensor, Vec<Tensor>) {
+    pub fn forward_with(&self, x: &Tensor, mode: Mode, names: &[String]) -> (Tensor, Vec<Tensor>) {
         let (mut y, mut between) = (x.clone(), Vec::new());
         for (name, layer) in &self.layers {
             y = layer.forward(&y, mode);
-            if names.contains(&name.as_str()) {
+            if names.contains(name) {
                 between.push(y.clone());
             }
         }
         (y, between)
+    }
+
+    /// What the layers of these names give, in the layers' order; nothing behind the last of them is computed.
+    pub fn features(&self, x: &Tensor, mode: Mode, names: &[String]) -> Vec<Tensor> {
+        let (mut y, mut between) = (x.clone(), Vec::new());
+        for (name, layer) in &self.layers {
+            if between.len() == names.len() {
+                break;
+            }
+            y = layer.forward(&y, mode);
+            if names.contains(name) {
+                between.push(y.clone());
+            }
+        }
+        between
     }
 
     fn named(&self, of: impl Fn(&dyn Module) -> Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {

@@ -90,6 +90,11 @@ impl Adam {
         Ok(())
     }
 
+    /// Goes on with another learning rate.
+    pub fn set_lr(&mut self, lr: f64) {
+        self.config.lr = lr;
+    }
+
     /// The number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps

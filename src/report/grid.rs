@@ -2,7 +2,7 @@
 
 use super::{write_atomic, write_new};
 use crate::error::{Error, Result};
-use image::{Rgb, RgbImage};
+use image::{Rgb, RgbImage, RgbaImage};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -54,7 +54,8 @@ pub fn image_grid(
     grid
 }
 
-fn colour(values: [f32; 3]) -> Rgb<u8> {
+/// The colour of a pixel's values in [-1, 1]; magenta where one is not a number.
+pub fn colour(values: [f32; 3]) -> Rgb<u8> {
     if values.iter().any(|v| v.is_nan()) {
         return NOT_A_NUMBER;
     }
@@ -66,15 +67,41 @@ fn colour(values: [f32; 3]) -> Rgb<u8> {
 /// Values go into `tEXt` chunks, or `iTXt` where they are more than Latin-1. A keyword has 1 to 79 printable ASCII
 /// characters. The file is written whole or not at all; one that exists is replaced only if `overwrite`.
 pub fn save_png(path: impl AsRef<Path>, image: &RgbImage, text: &[(String, String)], overwrite: bool) -> Result<()> {
-    let path = path.as_ref();
-    let bytes = encode(image, text).map_err(|e| Error::file(path, format!("cannot be written as PNG: {e}")))?;
+    write_png(path.as_ref(), png::ColorType::Rgb, image.dimensions(), image.as_raw(), text, overwrite)
+}
+
+/// [`save_png`] for an image with transparency.
+pub fn save_png_rgba(
+    path: impl AsRef<Path>,
+    image: &RgbaImage,
+    text: &[(String, String)],
+    overwrite: bool,
+) -> Result<()> {
+    write_png(path.as_ref(), png::ColorType::Rgba, image.dimensions(), image.as_raw(), text, overwrite)
+}
+
+fn write_png(
+    path: &Path,
+    colour: png::ColorType,
+    size: (u32, u32),
+    pixels: &[u8],
+    text: &[(String, String)],
+    overwrite: bool,
+) -> Result<()> {
+    let bytes = encode(colour, size, pixels, text);
+    let bytes = bytes.map_err(|e| Error::file(path, format!("cannot be written as PNG: {e}")))?;
     if overwrite { write_atomic(path, &bytes) } else { write_new(path, &bytes) }
 }
 
-fn encode(image: &RgbImage, text: &[(String, String)]) -> Result<Vec<u8>, String> {
+fn encode(
+    colour: png::ColorType,
+    (width, height): (u32, u32),
+    pixels: &[u8],
+    text: &[(String, String)],
+) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, image.width(), image.height());
-    encoder.set_color(png::ColorType::Rgb);
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(colour);
     encoder.set_depth(png::BitDepth::Eight);
     for (keyword, value) in text {
         if !(1..=79).contains(&keyword.len())
@@ -92,7 +119,7 @@ fn encode(image: &RgbImage, text: &[(String, String)]) -> Result<Vec<u8>, String
             .map_err(|e| e.to_string())?;
     }
     let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
-    writer.write_image_data(image.as_raw()).map_err(|e| e.to_string())?;
+    writer.write_image_data(pixels).map_err(|e| e.to_string())?;
     writer.finish().map_err(|e| e.to_string())?;
     Ok(bytes)
 }

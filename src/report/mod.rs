@@ -5,5 +5,5 @@ mod grid;
 mod plot;
 
 pub use file::{write_atomic, write_new};
-pub use grid::{image_grid, read_png_text, save_png};
-pub use plot::{PlotRow, loss_plot};
+pub use grid::{colour, image_grid, read_png_text, save_png, save_png_rgba};
+pub use plot::{Panel, curves_plot};

@@ -1,4 +1,4 @@
-//! The curves of a run as one SVG: the losses above, what the discriminator says of real and fake images below.
+//! The curves of a run as one SVG of two panels: what training minimises above, what tells how the game stands below.
 
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
@@ -6,19 +6,15 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::error::Error;
 
-/// One row of `metrics.jsonl`, as far as it is plotted. NaN marks what was not recorded or not a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PlotRow {
-    /// The training step.
-    pub step: u64,
-    /// Discriminator loss.
-    pub d_loss: f32,
-    /// Generator loss.
-    pub g_loss: f32,
-    /// Mean D(x) over real images, a probability.
-    pub d_real: f32,
-    /// Mean D(G(z)) over fake images, a probability.
-    pub d_fake: f32,
+/// What one panel shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel<'a> {
+    /// The vertical axis's name.
+    pub unit: &'a str,
+    /// The vertical axis's ends; found from the values if `None`.
+    pub range: Option<(f64, f64)>,
+    /// The curves: how each is called in the picture, and the name of its column. At most six.
+    pub curves: Vec<(&'a str, &'a str)>,
 }
 
 /// Width and height of the picture, in CSS pixels.
@@ -28,30 +24,35 @@ const FINE: u32 = 2;
 /// The most pairs of points of one raw line, and points of one mean: what 900 pixels can show, and some 100 kB.
 const MOST_POINTS: usize = 500;
 
-const DISCRIMINATOR: RGBColor = RGBColor(24, 110, 122);
-const GENERATOR: RGBColor = RGBColor(209, 73, 91);
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(24, 110, 122),
+    RGBColor(209, 73, 91),
+    RGBColor(222, 150, 40),
+    RGBColor(104, 80, 160),
+    RGBColor(90, 150, 70),
+    RGBColor(120, 100, 90),
+];
 const INK: RGBColor = RGBColor(52, 50, 56);
 const QUIET: RGBColor = RGBColor(122, 118, 126);
 const MESH: RGBColor = RGBColor(232, 229, 226);
 
-/// Draws `rows` under `title`: a self-contained SVG, 900 x 600 CSS pixels, below some 200 kB for any number of rows.
+/// Draws the columns that the panels name under `title`: a self-contained SVG, 900 x 600 CSS pixels, below some 200 kB for
+/// any number of rows. `steps` are in order; `column` gives a value for each, NaN where nothing was recorded.
 ///
 /// Light lines show every row (beyond about a thousand: the least and greatest of each group), bold lines a moving
-/// mean. Losses far beyond the rest are cut at the axis, and the heading says so. Rows with a NaN or infinity are
+/// mean. Values far beyond the rest are cut at the axis, and the heading says so. Rows with a NaN or infinity are
 /// marked by a cross; a column that is NaN throughout counts as not recorded and gives no line.
-pub fn loss_plot(rows: &[PlotRow], title: &str) -> String {
-    let mut rows = rows.to_vec();
-    rows.sort_by_key(|row| row.step);
+pub fn curves_plot(steps: &[u64], panels: &[Panel; 2], column: impl Fn(&str) -> Vec<f64>, title: &str) -> String {
     let mut svg = String::new();
-    draw(&mut svg, &rows, title).expect("drawing into memory does not fail");
+    draw(&mut svg, steps, panels, column, title).expect("drawing into memory does not fail");
     let (w, h) = SIZE;
     let fine = format!("<svg width=\"{}\" height=\"{}\"", w * FINE, h * FINE);
     svg.replacen(&fine, &format!("<svg width=\"{w}\" height=\"{h}\""), 1)
 }
 
 /// One curve: its name, its colour, and a value a row.
-struct Curve {
-    name: &'static str,
+struct Curve<'a> {
+    name: &'a str,
     colour: RGBColor,
     values: Vec<f64>,
 }
@@ -59,25 +60,20 @@ struct Curve {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 
-fn draw(svg: &mut String, rows: &[PlotRow], title: &str) -> Drawn {
+fn draw(svg: &mut String, steps: &[u64], panels: &[Panel; 2], column: impl Fn(&str) -> Vec<f64>, title: &str) -> Drawn {
     let root = SVGBackend::with_string(svg, (SIZE.0 * FINE, SIZE.1 * FINE)).into_drawing_area();
     root.fill(&WHITE)?;
     let (top, rest) = root.split_vertically(42 * FINE);
     top.draw_text(title, &text(17, &INK, HPos::Left), (px(20), px(24)))?;
-    let curve = |name, colour, value: fn(&PlotRow) -> f32| Curve {
-        name,
-        colour,
-        values: rows.iter().map(|row| f64::from(value(row))).collect(),
-    };
-    let losses =
-        [curve("discriminator", DISCRIMINATOR, |row| row.d_loss), curve("generator", GENERATOR, |row| row.g_loss)];
-    let verdicts =
-        [curve("D(x), real", DISCRIMINATOR, |row| row.d_real), curve("D(G(z)), fake", GENERATOR, |row| row.d_fake)];
-    let steps: Vec<f64> = rows.iter().map(|row| row.step as f64).collect();
+    let steps: Vec<f64> = steps.iter().map(|&step| step as f64).collect();
     let (upper, lower) = rest.split_vertically(300 * FINE);
-    let (range, cut) = loss_range(&losses);
-    panel(&upper, "loss", &steps, &losses, range, cut)?;
-    panel(&lower, "probability", &steps, &verdicts, (0.0, 1.0), None)?;
+    for (area, shown) in [upper, lower].iter().zip(panels) {
+        let named = shown.curves.iter().zip(COLOURS.iter().cycle());
+        let curves: Vec<Curve> =
+            named.map(|(&(name, key), &colour)| Curve { name, colour, values: column(key) }).collect();
+        let (range, cut) = shown.range.map_or_else(|| loss_range(&curves), |range| (range, None));
+        panel(area, shown.unit, &steps, &curves, range, cut)?;
+    }
     root.present()?;
     Ok(())
 }
@@ -304,6 +300,35 @@ fn value_label(value: f64, span: f64) -> String {
 mod tests {
     use super::*;
     use crate::rng::{Domain, Stream};
+
+    #[derive(Clone, Copy)]
+    struct PlotRow {
+        step: u64,
+        d_loss: f32,
+        g_loss: f32,
+        d_real: f32,
+        d_fake: f32,
+    }
+
+    /// The plot of a GAN's rows.
+    fn loss_plot(rows: &[PlotRow], title: &str) -> String {
+        let steps: Vec<u64> = rows.iter().map(|row| row.step).collect();
+        let panels = [
+            Panel { unit: "loss", range: None, curves: vec![("discriminator", "d_loss"), ("generator", "g_loss")] },
+            Panel {
+                unit: "probability",
+                range: Some((0.0, 1.0)),
+                curves: vec![("D(x), real", "d_real"), ("D(G(z)), fake", "d_fake")],
+            },
+        ];
+        let value = |row: &PlotRow, name: &str| match name {
+            "d_loss" => row.d_loss,
+            "g_loss" => row.g_loss,
+            "d_real" => row.d_real,
+            _ => row.d_fake,
+        };
+        curves_plot(&steps, &panels, |name| rows.iter().map(|row| f64::from(value(row, name))).collect(), title)
+    }
 
     /// Losses as a GAN has them: noise around a slow drift.
     fn run(n: u64) -> Vec<PlotRow> {

@@ -116,17 +116,25 @@ impl Loaded {
     /// # Errors
     /// The tensor that is missing, superfluous or of another shape or type.
     pub fn restore(&self, state: &[(String, Parameter)]) -> Result<()> {
-        let refuse = |why: String| Error::file(&self.path, format!("does not fit the run's recipe: {why}"));
-        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| refuse(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| self.refuse(e.to_string()))?;
         if let Some(name) = tensors.names().into_iter().find(|name| !state.iter().any(|(known, _)| known == name)) {
-            return Err(refuse(format!("it holds {name:?}, which the recipe's networks do not have")));
+            return Err(self.refuse(format!("it holds {name:?}, which the recipe's networks do not have")));
         }
+        self.restore_part(state)
+    }
+
+    /// Puts the values into `state`, a part of what the checkpoint holds, such as one network's weights.
+    ///
+    /// # Errors
+    /// The tensor that is missing or of another shape or type.
+    pub fn restore_part(&self, state: &[(String, Parameter)]) -> Result<()> {
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| self.refuse(e.to_string()))?;
         let mut values = Vec::with_capacity(state.len());
         for (name, parameter) in state {
             let place = parameter.get();
-            let view = tensors.tensor(name).map_err(|_| refuse(format!("it lacks {name:?}")))?;
+            let view = tensors.tensor(name).map_err(|_| self.refuse(format!("it lacks {name:?}")))?;
             if view.shape() != place.shape().dims() {
-                return Err(refuse(format!("{name:?} is {:?}, not {}", view.shape(), place.shape())));
+                return Err(self.refuse(format!("{name:?} is {:?}, not {}", view.shape(), place.shape())));
             }
             let value = match view.dtype() {
                 Dtype::F32 => {
@@ -137,11 +145,15 @@ impl Loaded {
                     place.shape(),
                     &bytemuck::pod_collect_to_vec::<u8, f64>(view.data()),
                 ),
-                other => return Err(refuse(format!("{name:?} holds {other:?}, not F32 or F64"))),
+                other => return Err(self.refuse(format!("{name:?} holds {other:?}, not F32 or F64"))),
             };
             values.push((parameter, value));
         }
         values.into_iter().for_each(|(parameter, value)| parameter.set(value));
         Ok(())
+    }
+
+    fn refuse(&self, why: String) -> Error {
+        Error::file(&self.path, format!("does not fit the run's recipe: {why}"))
     }
 }

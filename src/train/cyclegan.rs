@@ -1,24 +1,32 @@
 //! CycleGAN (Zhu et al. 2017): two translators, two discriminators, and a way there that must lead back.
 
-use super::gradients;
-use crate::nn::{Mode, Module, Sequential};
+use super::pool::ImagePool;
+use super::recipe::TranslationRecipe;
+use super::translation::{Losses, Method, init};
+use super::{gradients, gradients_of_all};
+use crate::error::Result;
+use crate::nn::{Draws, Mode, Module, Parameter, Sequential, prefixed};
 use crate::ops::losses::{l1, least_squares_d};
-use crate::tensor::{Tensor, no_grad};
+use crate::optim::Adam;
+use crate::tensor::{Device, Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
-/// The weights of CycleGAN's terms.
+/// CycleGAN as recipes write it: the weights of its terms, and its history.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CycleWeights {
-    /// Of the way from A to B and back.
+pub struct CycleConfig {
+    /// The weight of the way from A to B and back.
     #[serde(default = "ten")]
     pub lambda_a: f64,
-    /// Of the way from B to A and back.
+    /// The weight of the way from B to A and back.
     #[serde(default = "ten")]
     pub lambda_b: f64,
-    /// Of leaving an image that is in the domain already as it is, times the weight of that domain's cycle.
+    /// The weight of leaving an image that is in the domain already as it is, times that of the domain's cycle.
     #[serde(default = "half")]
     pub lambda_identity: f64,
+    /// Generated images that the history of each discriminator holds; 0 is none.
+    #[serde(default = "fifty")]
+    pub pool: usize,
 }
 
 fn ten() -> f64 {
@@ -27,6 +35,10 @@ fn ten() -> f64 {
 
 fn half() -> f64 {
     0.5
+}
+
+fn fifty() -> usize {
+    50
 }
 
 /// The networks of CycleGAN.
@@ -40,7 +52,7 @@ pub struct CycleGan {
     /// Tells real images of A from those that `g_b` makes.
     pub d_b: Sequential,
     /// The weights of the terms.
-    pub weights: CycleWeights,
+    pub config: CycleConfig,
 }
 
 /// What both translators' update computes: losses of one element, images [N, C, H, W], gradients.
@@ -81,7 +93,7 @@ pub fn fool(score: &Tensor) -> Tensor {
 impl CycleGan {
     /// The loss and gradients of both translators; the discriminators' gradients are not computed.
     pub fn translator_step(&self, a: &Tensor, b: &Tensor) -> TranslatorStep {
-        let CycleWeights { lambda_a, lambda_b, lambda_identity } = self.weights;
+        let CycleConfig { lambda_a, lambda_b, lambda_identity, .. } = self.config;
         let (g_a, g_b) = (|x: &Tensor| self.g_a.forward(x, Mode::Train), |x: &Tensor| self.g_b.forward(x, Mode::Train));
         let (fake_b, fake_a) = (g_a(a), g_b(b));
         let (rec_a, rec_b) = (g_b(&fake_b), g_a(&fake_a));
@@ -97,9 +109,7 @@ impl CycleGan {
         };
         let loss = &adversarial_a + &adversarial_b + &cycle_a + &cycle_b + &identity_a + &identity_b;
 
-        let parameters = [self.g_a.parameter_tensors(), self.g_b.parameter_tensors()].concat();
-        let mut gradients_a = crate::autograd::grad_all(&loss, &parameters.iter().collect::<Vec<_>>());
-        let gradients_b = gradients_a.split_off(self.g_a.parameters().len());
+        let [gradients_a, gradients_b] = gradients_of_all(&loss, [&*self.g_a, &*self.g_b]);
         TranslatorStep {
             loss: loss.detach(),
             adversarial_a: adversarial_a.detach(),
@@ -125,4 +135,107 @@ pub fn discriminator_step(d: &Sequential, real: &Tensor, fake: &Tensor) -> (Tens
     let loss = least_squares_d(&d.forward(real, Mode::Train), &d.forward(&fake, Mode::Train));
     let gradients = gradients(&loss, d);
     (loss.detach(), gradients)
+}
+
+/// CycleGAN in training: networks, two optimisers (one for both translators, one for both discriminators), two histories.
+pub struct CycleTraining {
+    gan: CycleGan,
+    translators: Adam,
+    discriminators: Adam,
+    pool_a: ImagePool,
+    pool_b: ImagePool,
+}
+
+impl CycleTraining {
+    /// Networks with fresh weights.
+    pub fn new(recipe: &TranslationRecipe, config: CycleConfig, draws: &Draws, device: &Device) -> CycleTraining {
+        let channels = recipe.data.channels;
+        let translator = |k| Box::new(recipe.translator.build(channels, &mut init(recipe, device, k), draws));
+        let discriminator = |k| recipe.discriminator.build(channels, &mut init(recipe, device, k));
+        let gan =
+            CycleGan { g_a: translator(0), g_b: translator(1), d_a: discriminator(2), d_b: discriminator(3), config };
+        let [h, w] = recipe.data.size;
+        let image = Tensor::zeros(device, [1, channels, h, w]);
+        let pool = |number| ImagePool::new(config.pool, &image, recipe.train.seed, number);
+        let both = |a: (&str, &dyn Module), b: (&str, &dyn Module)| {
+            let named = |(name, network): (&str, &dyn Module)| prefixed(name, network.parameters());
+            Adam::new(recipe.optimizer, [named(a), named(b)].concat())
+        };
+        CycleTraining {
+            translators: both(("g_a", &*gan.g_a), ("g_b", &*gan.g_b)),
+            discriminators: both(("d_a", &gan.d_a), ("d_b", &gan.d_b)),
+            pool_a: pool(0),
+            pool_b: pool(1),
+            gan,
+        }
+    }
+
+    fn networks(&self) -> [(&'static str, &dyn Module); 4] {
+        [("g_a", &*self.gan.g_a), ("g_b", &*self.gan.g_b), ("d_a", &self.gan.d_a), ("d_b", &self.gan.d_b)]
+    }
+}
+
+impl Method for CycleTraining {
+    fn step(&mut self, a: &Tensor, b: &Tensor, step: u64) -> Result<Losses> {
+        // First both translators, then both discriminators, on what the histories give.
+        let g = self.gan.translator_step(a, b);
+        self.translators.step(&[g.gradients_a, g.gradients_b].concat())?;
+
+        let first = step * a.dim(0) as u64;
+        let (shown_b, shown_a) = (self.pool_b.exchange(&g.fake_b, first), self.pool_a.exchange(&g.fake_a, first));
+        let (d_a_loss, d_a) = discriminator_step(&self.gan.d_a, b, &shown_b);
+        let (d_b_loss, d_b) = discriminator_step(&self.gan.d_b, a, &shown_a);
+        self.discriminators.step(&[d_a, d_b].concat())?;
+        Ok(vec![
+            ("g_loss", g.loss),
+            ("g_a", g.adversarial_a),
+            ("g_b", g.adversarial_b),
+            ("cycle_a", g.cycle_a),
+            ("cycle_b", g.cycle_b),
+            ("identity_a", g.identity_a),
+            ("identity_b", g.identity_b),
+            ("d_a", d_a_loss),
+            ("d_b", d_b_loss),
+        ])
+    }
+
+    fn state(&self) -> Vec<(String, Parameter)> {
+        let networks = self.networks();
+        let weights = networks.iter().flat_map(|(name, network)| prefixed(name, network.parameters()));
+        let statistics = networks.iter().flat_map(|(name, network)| prefixed(name, network.buffers()));
+        weights
+            .chain(statistics)
+            .chain(prefixed("optimizer.translators", self.translators.state()))
+            .chain(prefixed("optimizer.discriminators", self.discriminators.state()))
+            .chain(prefixed("pool_a", self.pool_a.state()))
+            .chain(prefixed("pool_b", self.pool_b.state()))
+            .collect()
+    }
+
+    fn optimizers(&mut self) -> Vec<&mut Adam> {
+        vec![&mut self.translators, &mut self.discriminators]
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, usize)> {
+        let networks = self.networks();
+        vec![
+            ("translators", networks[0].1.parameter_count() * 2),
+            ("discriminators", networks[2].1.parameter_count() * 2),
+        ]
+    }
+
+    fn show(&self, a: &Tensor, b: &Tensor) -> Vec<(&'static str, Tensor)> {
+        let (g_a, g_b) = (&self.gan.g_a, &self.gan.g_b);
+        let (fake_b, fake_a) = (g_a.forward(a, Mode::BatchStatistics), g_b.forward(b, Mode::BatchStatistics));
+        let rec_a = g_b.forward(&fake_b, Mode::BatchStatistics);
+        let rec_b = g_a.forward(&fake_a, Mode::BatchStatistics);
+        vec![
+            ("A", a.clone()),
+            ("A to B", fake_b),
+            ("A to B to A", rec_a),
+            ("B", b.clone()),
+            ("B to A", fake_a),
+            ("B to A to B", rec_b),
+        ]
+    }
 }

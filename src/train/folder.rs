@@ -1,6 +1,6 @@
 //! The run folder: recipe, metrics, samples, checkpoints, and the lock that keeps two processes out of it.
 
-use super::recipe::Recipe;
+use super::recipe::{AnyRecipe, Recipe, RecipeFile};
 use crate::error::{Error, Result};
 use crate::report::write_atomic;
 use std::fs::{File, TryLockError};
@@ -17,7 +17,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// A folder that exists and holds something, or cannot be made.
-    pub fn create(path: &Path, recipe: &Recipe) -> Result<RunFolder> {
+    pub fn create(path: &Path, recipe: &dyn RecipeFile) -> Result<RunFolder> {
         let occupied = match std::fs::read_dir(path) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
@@ -81,22 +81,30 @@ impl RunFolder {
         &self.path
     }
 
-    /// The run's recipe.
+    /// The run's recipe, of whichever kind.
     ///
     /// # Errors
     /// An unreadable or changed file that is no recipe any more.
-    pub fn recipe(&self) -> Result<Recipe> {
+    pub fn any_recipe(&self) -> Result<AnyRecipe> {
         let path = self.path.join("recipe.toml");
         let text = std::fs::read_to_string(&path).map_err(|error| Error::io("cannot read", &path, error))?;
-        Recipe::parse(&path.display().to_string(), &text, &[])
+        AnyRecipe::parse(&path.display().to_string(), &text, &[])
+    }
+
+    /// The recipe of a GAN's run.
+    ///
+    /// # Errors
+    /// As [`RunFolder::any_recipe`], and a run of another kind.
+    pub fn recipe(&self) -> Result<Recipe> {
+        self.any_recipe()?.gan(&self.path.display().to_string())
     }
 
     /// Writes the run's recipe.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn write_recipe(&self, recipe: &Recipe) -> Result<()> {
-        write_atomic(self.path.join("recipe.toml"), recipe.to_toml().as_bytes())
+    pub fn write_recipe(&self, recipe: &dyn RecipeFile) -> Result<()> {
+        write_atomic(self.path.join("recipe.toml"), recipe.text().as_bytes())
     }
 
     /// `metrics.jsonl`

@@ -1,27 +1,64 @@
-//! Training: losses, the minimax step, recipes, checkpoints and the run that ties them together.
+//! Training: losses, the adversarial games, recipes, checkpoints and the run that ties them together.
 
 pub mod checkpoint;
+pub mod cut;
 pub mod cyclegan;
 pub mod folder;
 pub mod gan;
+pub mod gan_training;
 pub mod loss;
+pub mod pix2pix;
+pub mod pool;
 pub mod recipe;
 pub mod record;
 pub mod run;
+pub mod translate;
+pub mod translation;
 
 pub use cyclegan::CycleGan;
 pub use folder::RunFolder;
 pub use gan::Gan;
-pub use recipe::Recipe;
+pub use gan_training::train;
+pub use recipe::{AnyRecipe, Recipe, TranslationRecipe};
 pub use record::Row;
-pub use run::{Observer, Outcome, train};
+pub use run::{Observer, Outcome};
+pub use translation::Translation;
 
 use crate::autograd::grad_all;
+use crate::error::Result;
 use crate::nn::Module;
-use crate::tensor::Tensor;
+use crate::tensor::{Device, Tensor};
+use std::sync::atomic::AtomicBool;
+
+/// Trains a recipe of any kind, as [`run::run`].
+///
+/// # Errors
+/// As [`run::run`], and data that cannot be read.
+pub fn train_any(
+    recipe: &AnyRecipe,
+    folder: &RunFolder,
+    device: &Device,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    match recipe {
+        AnyRecipe::Gan(recipe) => train(recipe, folder, device, stop, observer),
+        AnyRecipe::Translation(recipe) => {
+            let mut translation = Translation::new(recipe, device)?;
+            run::run(recipe, &recipe.train, &mut translation, folder, device, stop, observer)
+        }
+    }
+}
 
 /// The loss's gradient by each of a network's parameters, in order.
 fn gradients(loss: &Tensor, network: &dyn Module) -> Vec<Tensor> {
-    let parameters = network.parameter_tensors();
-    grad_all(loss, &parameters.iter().collect::<Vec<_>>())
+    let [gradients] = gradients_of_all(loss, [network]);
+    gradients
+}
+
+/// The loss's gradients by each of several networks' parameters, from one walk.
+fn gradients_of_all<const N: usize>(loss: &Tensor, networks: [&dyn Module; N]) -> [Vec<Tensor>; N] {
+    let parameters = networks.map(|network| network.parameter_tensors());
+    let mut all = grad_all(loss, &parameters.iter().flatten().collect::<Vec<_>>()).into_iter();
+    parameters.map(|parameters| all.by_ref().take(parameters.len()).collect())
 }

@@ -1,47 +1,52 @@
 //! The rows of `metrics.jsonl`: one JSON object a line, readable by any tool.
 
 use crate::error::{Error, Result};
-use crate::report::{PlotRow, write_atomic};
-use serde::{Deserialize, Serialize};
+use crate::report::write_atomic;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// What is recorded of a step. A number that is not finite is written as `null` and read as NaN.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What is recorded of a step: `{"step":1,"images_seen":64,"d_loss":1.4,…}`. A number that is not finite is written as
+/// `null` and read as NaN.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The step, from 1.
     pub step: u64,
     /// Real images seen so far.
     pub images_seen: u64,
-    /// The discriminator's loss.
-    #[serde(deserialize_with = "nan_if_null")]
-    pub d_loss: f64,
-    /// The generator's loss.
-    #[serde(deserialize_with = "nan_if_null")]
-    pub g_loss: f64,
-    /// Mean D(x).
-    #[serde(deserialize_with = "nan_if_null")]
-    pub d_real: f64,
-    /// Mean D(G(z)).
-    #[serde(deserialize_with = "nan_if_null")]
-    pub d_fake: f64,
+    /// Losses and other numbers by name.
+    pub values: Vec<(String, f64)>,
 }
 
-fn nan_if_null<'de, D: serde::Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(d)?.unwrap_or(f64::NAN))
-}
-
-impl From<Row> for PlotRow {
-    fn from(row: Row) -> PlotRow {
-        PlotRow {
-            step: row.step,
-            d_loss: row.d_loss as f32,
-            g_loss: row.g_loss as f32,
-            d_real: row.d_real as f32,
-            d_fake: row.d_fake as f32,
-        }
+impl Row {
+    /// The value of this name; NaN if it was not recorded.
+    pub fn value(&self, name: &str) -> f64 {
+        self.values.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
     }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2 + self.values.len()))?;
+        map.serialize_entry("step", &self.step)?;
+        map.serialize_entry("images_seen", &self.images_seen)?;
+        for (name, value) in &self.values {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// A line of the file as a row, if it is one.
+fn parse(line: &str) -> Option<Row> {
+    let mut map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).ok()?;
+    let (step, images_seen) = (map.remove("step")?.as_u64()?, map.remove("images_seen")?.as_u64()?);
+    let values = map.into_iter().map(|(name, value)| {
+        let value = if value.is_null() { f64::NAN } else { value.as_f64()? };
+        Some((name, value))
+    });
+    Some(Row { step, images_seen, values: values.collect::<Option<_>>()? })
 }
 
 /// The open file and the rows in it.
@@ -67,7 +72,7 @@ impl Record {
         let mut rows: Vec<Row> = Vec::new();
         let mut kept = String::new();
         for line in text.lines() {
-            let Ok(row) = serde_json::from_str::<Row>(line) else { break };
+            let Some(row) = parse(line) else { break };
             if row.step > step {
                 break;
             }
@@ -104,7 +109,11 @@ mod tests {
     fn rows_past_the_checkpoint_and_half_lines_go() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let row = |step| Row { step, images_seen: step * 4, d_loss: 1.5, g_loss: f64::NAN, d_real: 0.5, d_fake: 0.25 };
+        let row = |step| {
+            let values = [("d_loss", 1.5), ("g_loss", f64::NAN), ("d_real", 0.5), ("d_fake", 0.25)];
+            let values = values.map(|(name, value)| (name.to_string(), value)).to_vec();
+            Row { step, images_seen: step * 4, values }
+        };
         let mut record = Record::open(&path, 0).unwrap();
         for step in 1..=5 {
             record.push(row(step)).unwrap();
@@ -116,7 +125,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let record = Record::open(&path, 3).unwrap();
         assert_eq!(record.rows.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2, 3]);
-        assert!(record.rows[0].g_loss.is_nan());
+        assert!(record.rows[0].value("g_loss").is_nan() && record.rows[0].value("d_loss") == 1.5);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
 }

@@ -1,22 +1,61 @@
-//! A training run from its first or last step to its end: data, steps, metrics, samples, checkpoints.
+//! A training run from its first or last step to its end: steps, metrics, pictures, checkpoints.
 
 use super::checkpoint::{self, Header};
 use super::folder::RunFolder;
-use super::gan::{Gan, StepOutcome};
-use super::recipe::Recipe;
+use super::recipe::{RecipeFile, TrainConfig};
 use super::record::{Record, Row};
-use crate::data::{self, Loader, LoaderOptions, Source};
+use super::translation::Losses;
 use crate::error::{Error, Result};
-use crate::nn::{Mode, Module};
-use crate::report::{PlotRow, image_grid, loss_plot, save_png, write_atomic};
-use crate::rng::{Domain, Stream};
-use crate::tensor::{Device, Tensor};
+use crate::nn::Parameter;
+use crate::report::{Panel, curves_plot, save_png, write_atomic};
+use crate::tensor::Device;
+use image::RgbImage;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Images in a sample grid, and how many stand in a row.
-pub const GRID: [usize; 2] = [64, 8];
+/// What can be trained: it knows its data, its step, its state and what to show.
+pub trait Training {
+    /// The data, in a line.
+    fn data(&self) -> String;
+
+    /// Equal for equal data, on every machine.
+    fn fingerprint(&self) -> String;
+
+    /// Real images that a step takes (of each domain).
+    fn images_per_step(&self) -> usize;
+
+    /// Trainable values by part.
+    fn parameters(&self) -> Vec<(&'static str, usize)>;
+
+    /// Gets ready for the steps from number `step` on; the state is that after `step` steps.
+    fn begin(&mut self, step: u64);
+
+    /// Step number `step`, from 0, and its losses.
+    ///
+    /// # Errors
+    /// Data that cannot be read, what went wrong on the device.
+    fn step(&mut self, step: u64) -> Result<Losses>;
+
+    /// Everything a checkpoint holds, by name.
+    fn state(&self) -> Vec<(String, Parameter)>;
+
+    /// A picture of what it makes now.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    fn picture(&self) -> Result<Picture>;
+
+    /// What of its rows is plotted, above and below.
+    fn panels(&self) -> [Panel<'static>; 2];
+}
+
+/// A picture, and what its file says of itself beside the run's own facts.
+pub struct Picture {
+    /// The pixels.
+    pub image: RgbImage,
+    /// Pairs of keyword and value.
+    pub text: Vec<(String, String)>,
+}
 
 /// Watches a run.
 pub trait Observer {
@@ -38,8 +77,8 @@ pub struct Start {
     pub to: u64,
     /// Images a step.
     pub batch: usize,
-    /// Trainable values of the generator and the discriminator.
-    pub parameters: [usize; 2],
+    /// Trainable values by part.
+    pub parameters: Vec<(&'static str, usize)>,
     /// What a user should know who goes on with a run.
     pub note: Option<String>,
 }
@@ -57,49 +96,42 @@ pub struct Outcome {
     pub checkpoint: PathBuf,
 }
 
-/// Trains `recipe` in `folder` on `device`, from the folder's newest checkpoint if it has one, until `recipe.train.steps`
-/// or until `stop` is set; then, too, everything is saved.
+/// Trains in `folder` on `device`, from the folder's newest checkpoint if it has one, until `config.steps` or until
+/// `stop` is set; then, too, everything is saved.
 ///
 /// # Errors
 /// Data that cannot be read, a checkpoint that does not fit, a full disk, a failing device, a loss that is not a number.
-pub fn train(
-    recipe: &Recipe,
+pub fn run(
+    recipe: &dyn RecipeFile,
+    config: &TrainConfig,
+    training: &mut dyn Training,
     folder: &RunFolder,
     device: &Device,
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let source = data::open(&recipe.data)?;
-    let mut run = Run::open(recipe, folder, device, source)?;
+    let mut run = Run::open(config, training, folder, device)?;
     // Only now: a resume that is refused leaves the run as it was.
     folder.write_recipe(recipe)?;
-    let first = run.step;
-    let steps = recipe.train.steps;
+    let steps = config.steps;
     observer.begin(&Start {
-        data: run.source.describe(),
-        from: first,
+        data: run.training.data(),
+        from: run.step,
         to: steps,
-        batch: recipe.train.batch,
-        parameters: [run.gan.generator.parameter_count(), run.gan.discriminator.parameter_count()],
+        batch: run.training.images_per_step(),
+        parameters: run.training.parameters(),
         note: run.note.take(),
     });
-    let options = LoaderOptions { flip: recipe.train.flip, ..LoaderOptions::default() };
-    let images = recipe.images_per_step();
-    let mut loader = Loader::with_options(run.source.clone(), images, recipe.train.seed, first, options);
-    let [c, h, w] = recipe.image_shape();
+    run.training.begin(run.step);
 
     let mut last = None;
     while run.step < steps && !stop.load(Ordering::Relaxed) {
-        let batch = loader.next()?;
-        let real = Tensor::new(device, [images, c, h, w], &batch.images);
-        let noise = run.gan.noise(run.step);
-        let outcome = run.gan.step(&real, &noise)?;
+        let losses = run.training.step(run.step)?;
         run.step += 1;
 
         let due = |every: u64| run.step == steps || run.step.is_multiple_of(every);
-        let (log, save, sample) =
-            (due(recipe.train.log_every), due(recipe.train.checkpoint_every), due(recipe.train.sample_every));
-        let row = (log || save || run.step == 1).then(|| run.record(&outcome)).transpose()?;
+        let (log, save, sample) = (due(config.log_every), due(config.checkpoint_every), due(config.sample_every));
+        let row = (log || save || run.step == 1).then(|| run.record(&losses)).transpose()?;
         if save {
             observer.wrote(&run.save()?);
         }
@@ -107,12 +139,12 @@ pub fn train(
             observer.wrote(&run.sample()?);
         }
         observer.step(run.step, row.as_ref());
-        last = Some((outcome, row.is_some(), save, sample));
+        last = Some((losses, row.is_some(), save, sample));
     }
     // Told to stop between two checkpoints: save where it stands.
-    if let Some((outcome, recorded, saved, sampled)) = last {
+    if let Some((losses, recorded, saved, sampled)) = last {
         if !recorded {
-            run.record(&outcome)?;
+            run.record(&losses)?;
         }
         if !saved {
             observer.wrote(&run.save()?);
@@ -130,10 +162,10 @@ pub fn train(
 }
 
 struct Run<'a> {
-    recipe: &'a Recipe,
+    config: &'a TrainConfig,
+    training: &'a mut dyn Training,
     folder: &'a RunFolder,
-    gan: Gan,
-    source: Arc<dyn Source>,
+    name: String,
     record: Record,
     /// Steps done.
     step: u64,
@@ -142,55 +174,50 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn open(recipe: &'a Recipe, folder: &'a RunFolder, device: &'a Device, source: Arc<dyn Source>) -> Result<Run<'a>> {
-        let gan = Gan::new(recipe, device)?;
+    fn open(
+        config: &'a TrainConfig,
+        training: &'a mut dyn Training,
+        folder: &'a RunFolder,
+        device: &'a Device,
+    ) -> Result<Run<'a>> {
         let (mut step, mut note) = (0, None);
         if let Some(&newest) = folder.checkpoints()?.last() {
             let path = folder.checkpoint(newest);
             let loaded = checkpoint::load(&path)?;
-            if loaded.header.data != source.fingerprint() {
+            if loaded.header.data != training.fingerprint() {
                 return Err(Error::file(
                     &path,
-                    format!("the run was trained on other data than {}; resume it with the same", source.describe()),
+                    format!("the run was trained on other data than {}; resume it with the same", training.data()),
                 ));
             }
-            loaded.restore(&gan.state())?;
+            loaded.restore(&training.state())?;
             step = loaded.header.step;
             if loaded.header.device != device.name() {
                 let (before, now) = (&loaded.header.device, device.name());
                 note = Some(format!("the run was trained on {before} and goes on on {now}, which rounds differently"));
             }
         }
-        let mut run =
-            Run { recipe, folder, gan, source, record: Record::open(&folder.metrics(), step)?, step, device, note };
-        run.gan.generator_optimizer.set_steps(step);
-        run.gan.discriminator_optimizer.set_steps(step * recipe.objective.d_steps as u64);
-        Ok(run)
+        let record = Record::open(&folder.metrics(), step)?;
+        let name = folder.any_recipe()?.name().to_string();
+        Ok(Run { config, training, folder, name, record, step, device, note })
     }
 
     /// Reads the step's losses and records them; a loss that is not a number ends the run.
-    fn record(&mut self, outcome: &StepOutcome) -> Result<Row> {
-        let row = Row {
-            step: self.step,
-            images_seen: self.step * self.recipe.images_per_step() as u64,
-            d_loss: outcome.d_loss.item()?,
-            g_loss: outcome.g_loss.item()?,
-            d_real: outcome.d_real.item()?,
-            d_fake: outcome.d_fake.item()?,
-        };
-        self.record.push(row)?;
-        for (name, loss) in [("discriminator", row.d_loss), ("generator", row.g_loss)] {
-            if !loss.is_finite() {
-                let saved = match self.folder.checkpoints()?.last() {
-                    Some(&step) => format!("the last good state is {}", self.folder.checkpoint(step).display()),
-                    None => "no checkpoint was written yet".to_string(),
-                };
-                let (step, lr) = (self.step, self.recipe.optimizer.lr);
-                return Err(Error::Train(format!(
-                    "the {name}'s loss is {loss} at step {step}: training has failed; {saved}. A smaller learning rate \
-                     (optimizer.lr = {lr}) or another seed may help"
-                )));
-            }
+    fn record(&mut self, losses: &Losses) -> Result<Row> {
+        let values = losses.iter().map(|(name, loss)| Ok((name.to_string(), loss.item()?))).collect::<Result<_>>()?;
+        let images_seen = self.step * self.training.images_per_step() as u64;
+        let row = Row { step: self.step, images_seen, values };
+        self.record.push(row.clone())?;
+        if let Some((name, loss)) = row.values.iter().find(|(_, loss)| !loss.is_finite()) {
+            let saved = match self.folder.checkpoints()?.last() {
+                Some(&step) => format!("the last good state is {}", self.folder.checkpoint(step).display()),
+                None => "no checkpoint was written yet".to_string(),
+            };
+            return Err(Error::Train(format!(
+                "{name} is {loss} at step {}: training has failed; {saved}. A smaller learning rate (optimizer.lr) or \
+                 another seed may help",
+                self.step
+            )));
         }
         Ok(row)
     }
@@ -200,67 +227,33 @@ impl<'a> Run<'a> {
         let header = Header {
             format: checkpoint::FORMAT,
             step: self.step,
-            images_seen: self.step * self.recipe.images_per_step() as u64,
-            data: self.source.fingerprint(),
+            images_seen: self.step * self.training.images_per_step() as u64,
+            data: self.training.fingerprint(),
             device: self.device.name().into(),
             content: String::new(),
         };
-        checkpoint::save(&path, &header, &self.gan.state())?;
-        self.folder.prune(self.recipe.train.keep)?;
+        checkpoint::save(&path, &header, &self.training.state())?;
+        self.folder.prune(self.config.keep)?;
         Ok(path)
     }
 
-    /// Writes the grid of the same latent vectors as ever, and the loss plot.
+    /// Writes the training's picture, and the plot of its losses.
     fn sample(&self) -> Result<PathBuf> {
-        let [count, columns] = GRID;
-        let z = sample_latents(self.recipe.train.seed, count, self.recipe.generator.latent, None);
-        let images = generate(&self.gan, &z, self.recipe, self.device, Mode::Inference)?;
-        let [c, h, w] = self.recipe.image_shape();
-        let scale = (84 / h.max(w)).clamp(1, 8) as u32;
-        let grid = image_grid(&images, count, c, h, w, columns, scale, 2);
+        let Picture { image, text } = self.training.picture()?;
         let path = self.folder.sample(self.step);
-        let text = [
+        let own = [
             ("Software", concat!("toile ", env!("CARGO_PKG_VERSION")).to_string()),
-            ("recipe", self.recipe.name.clone()),
-            ("data", self.source.describe()),
+            ("recipe", self.name.clone()),
+            ("data", self.training.data()),
             ("step", self.step.to_string()),
-            ("seed", self.recipe.train.seed.to_string()),
-            ("statistics", "running".to_string()),
+            ("seed", self.config.seed.to_string()),
         ];
-        save_png(&path, &grid, &text.map(|(key, value)| (key.to_string(), value)), true)?;
-        let rows: Vec<PlotRow> = self.record.rows.iter().map(|&row| row.into()).collect();
-        let plot = loss_plot(&rows, &format!("{}: step {}", self.recipe.name, self.step));
+        let text: Vec<_> = own.map(|(key, value)| (key.to_string(), value)).into_iter().chain(text).collect();
+        save_png(&path, &image, &text, true)?;
+        let steps: Vec<u64> = self.record.rows.iter().map(|row| row.step).collect();
+        let value = |name: &str| self.record.rows.iter().map(|row| row.value(name)).collect();
+        let plot = curves_plot(&steps, &self.training.panels(), value, &format!("{}: step {}", self.name, self.step));
         write_atomic(self.folder.loss_plot(), plot.as_bytes())?;
         Ok(path)
     }
-}
-
-/// Latent vectors [count, latent] of images 0..count under `seed`: image i depends on (seed, i) only. With
-/// `truncation` t, components outside ±t are drawn again.
-pub fn sample_latents(seed: u64, count: usize, latent: usize, truncation: Option<f32>) -> Vec<f32> {
-    let image = |i: usize| {
-        let mut stream = Stream::new(seed, Domain::Sample, i as u64);
-        let mut z = stream.normal_vec(latent);
-        if let Some(t) = truncation {
-            while let Some(outside) = z.iter_mut().find(|v| v.abs() > t) {
-                *outside = stream.normal_vec(1)[0];
-            }
-        }
-        z
-    };
-    (0..count).flat_map(image).collect()
-}
-
-/// Images [count, C, H, W] in [−1, 1] for latent vectors [count, latent], in batches of the recipe's size.
-///
-/// # Errors
-/// What went wrong on the device.
-pub fn generate(gan: &Gan, z: &[f32], recipe: &Recipe, device: &Device, mode: Mode) -> Result<Vec<f32>> {
-    let latent = recipe.generator.latent;
-    let mut images = Vec::new();
-    for z in z.chunks(latent * recipe.train.batch.max(16)) {
-        let z = Tensor::new(device, [z.len() / latent, latent], z);
-        images.extend(gan.sample(&z, mode).to_vec()?);
-    }
-    Ok(images)
 }

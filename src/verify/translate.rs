@@ -5,7 +5,7 @@ use crate::models::{Down, Norm, PatchSpec, ResnetSpec, Unet, UnetSpec, Up};
 use crate::nn::init::Initializer;
 use crate::nn::{Draws, Init, Mode, Module, Sequential};
 use crate::tensor::Tensor;
-use crate::train::cyclegan::{CycleGan, CycleWeights, discriminator_step};
+use crate::train::cyclegan::{CycleConfig, CycleGan, discriminator_step};
 
 pub fn function(op: &str) -> Option<Function> {
     Some(match op {
@@ -73,10 +73,11 @@ fn cyclegan_losses(i: &Inputs) -> Result<Outputs, Refusal> {
         g_b: Box::new(resnet(i, "g_b.", b.dim(1))?),
         d_a: patch(i, "d_a.", b.dim(1))?,
         d_b: patch(i, "d_b.", a.dim(1))?,
-        weights: CycleWeights {
+        config: CycleConfig {
             lambda_a: i.attrs.number("lambda_a", 10.0)?,
             lambda_b: i.attrs.number("lambda_b", 10.0)?,
             lambda_identity: i.attrs.number("lambda_identity", 0.5)?,
+            pool: 0,
         },
     };
     let g = gan.translator_step(a, b);

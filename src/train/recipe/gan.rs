@@ -1,19 +1,17 @@
-//! The recipe: a TOML file that says all of a training run, checked whole before any tensor exists.
+//! The recipe of a GAN: networks layer by layer, objective, data, optimiser.
 
-use super::loss::Game;
+use super::shared::{
+    Fault, TrainConfig, available_memory, check_adam, check_images, check_init, check_name, inline, section, within,
+};
+use super::{AnyRecipe, RecipeFile};
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::models::{LayerSpec, ShapeError, build, output_shape};
 use crate::nn::init::Initializer;
 use crate::nn::{Init, Mode, Sequential};
 use crate::optim::AdamConfig;
-use serde::de::IntoDeserializer;
+use crate::train::loss::Game;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-
-/// The recipes inside the program, by name.
-const BUILT_IN: &[(&str, &str)] =
-    &[("seed", include_str!("../../recipes/seed.toml")), ("dcgan", include_str!("../../recipes/dcgan.toml"))];
 
 /// A training run, in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,46 +33,6 @@ pub struct Recipe {
     pub generator: GeneratorSpec,
     /// From images to one score.
     pub discriminator: DiscriminatorSpec,
-}
-
-/// Lengths and rhythm of a run. A step is one update of each network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainConfig {
-    /// Steps in all.
-    pub steps: u64,
-    /// Images a step.
-    pub batch: usize,
-    /// Of weights, latent vectors and data order.
-    #[serde(default)]
-    pub seed: u64,
-    /// Real images are mirrored at random.
-    #[serde(default)]
-    pub flip: bool,
-    /// Steps from row to row of `metrics.jsonl`.
-    #[serde(default = "ten")]
-    pub log_every: u64,
-    /// Steps from sample grid to sample grid.
-    #[serde(default = "two_hundred_and_fifty")]
-    pub sample_every: u64,
-    /// Steps from checkpoint to checkpoint.
-    #[serde(default = "two_hundred_and_fifty")]
-    pub checkpoint_every: u64,
-    /// The newest so many checkpoints are kept.
-    #[serde(default = "three")]
-    pub keep: usize,
-}
-
-fn ten() -> u64 {
-    10
-}
-
-fn two_hundred_and_fifty() -> u64 {
-    250
-}
-
-fn three() -> usize {
-    3
 }
 
 /// The game that is played.
@@ -162,25 +120,9 @@ impl Recipe {
     /// Reads a built-in recipe by name or a file, applies `key=value` settings and checks the whole.
     ///
     /// # Errors
-    /// An unknown name, an unreadable file, or the key at fault and what it may be.
+    /// An unknown name, an unreadable file, the key at fault and what it may be, or a recipe of image translation.
     pub fn load(name_or_file: &str, settings: &[String]) -> Result<Recipe> {
-        let built_in = BUILT_IN.iter().find(|(name, _)| *name == name_or_file);
-        let (file, text) = match built_in {
-            Some((name, text)) => (name.to_string(), text.to_string()),
-            None => {
-                let path = Path::new(name_or_file);
-                if !path.exists() {
-                    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-                    return Err(Error::Usage(format!(
-                        "no recipe {name_or_file:?}: it is neither a file nor one of the built-in recipes ({})",
-                        names.join(", ")
-                    )));
-                }
-                let text = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, e))?;
-                (name_or_file.to_string(), text)
-            }
-        };
-        Recipe::parse(&file, &text, settings)
+        AnyRecipe::load(name_or_file, settings)?.gan(name_or_file)
     }
 
     /// Parses a recipe's text; `file` names it in errors.
@@ -188,20 +130,7 @@ impl Recipe {
     /// # Errors
     /// The key at fault and what it may be.
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Recipe> {
-        let error = |key: &str, message: String| Error::Recipe { file: file.into(), key: key.into(), message };
-        // Parsed straight from the text first: its errors name line and column.
-        let syntax = |e: toml::de::Error| error("not TOML", e.to_string().trim().replacen("TOML parse error ", "", 1));
-        let mut table: toml::Table = text.parse().map_err(syntax)?;
-        for setting in settings {
-            apply_setting(&mut table, setting)?;
-        }
-        let recipe: Recipe =
-            serde_path_to_error::deserialize(toml::Value::Table(table).into_deserializer()).map_err(|e| {
-                let (path, message) = (e.path().to_string(), plain(&e.into_inner().to_string()));
-                error(if path == "." { "top level" } else { &path }, message)
-            })?;
-        recipe.check().map_err(|(key, message)| error(&key, message))?;
-        Ok(recipe)
+        AnyRecipe::parse(file, text, settings)?.gan(file)
     }
 
     /// The recipe as TOML, layers one a line.
@@ -223,55 +152,18 @@ impl Recipe {
     }
 
     /// Types are right by now; ranges and shapes are checked here. Gives the key at fault and what it may be.
-    fn check(&self) -> Result<(), (String, String)> {
-        let positive = |key: &str, value: u64| match value {
-            0 => Err((key.to_string(), "must be at least 1".to_string())),
-            _ => Ok(()),
-        };
-        let within = |key: &str, value: f64, low: f64, high: f64| match value {
-            v if v >= low && v <= high => Ok(()),
-            v => Err((key.to_string(), format!("{v} is not between {low} and {high}"))),
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if self.name.is_empty() || !self.name.chars().all(plain) || self.name.starts_with('.') {
-            let message =
-                format!("{:?} must be letters, digits, '-', '_' and '.', and not begin with a '.'", self.name);
-            return Err(("name".into(), message));
-        }
-        match self.init {
-            Init::GlorotUniform => (),
-            Init::Normal { std, gamma_std } => {
-                within("init.normal.std", std, 0.0, 1e3)?;
-                within("init.normal.gamma_std", gamma_std, 0.0, 1e3)?;
-            }
-            Init::GlorotNormal { gain } => within("init.glorot_normal.gain", gain, 0.0, 1e3)?,
-        }
-        positive("train.steps", self.train.steps)?;
-        positive("train.batch", self.train.batch as u64)?;
-        positive("train.log_every", self.train.log_every)?;
-        positive("train.sample_every", self.train.sample_every)?;
-        positive("train.checkpoint_every", self.train.checkpoint_every)?;
-        positive("train.keep", self.train.keep as u64)?;
-        positive("generator.latent", self.generator.latent as u64)?;
-        if self.train.batch > 1 << 16 {
-            return Err(("train.batch".into(), format!("{} is more than 65536", self.train.batch)));
-        }
-        if self.generator.latent > 1 << 20 {
-            return Err(("generator.latent".into(), format!("{} is more than 1048576", self.generator.latent)));
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        check_name(&self.name)?;
+        check_init(self.init)?;
+        self.train.check()?;
+        check_adam(&self.optimizer)?;
+        check_images(self.data.channels, self.data.size)?;
+        if !(1..=1 << 20).contains(&self.generator.latent) {
+            let message = format!("{} is not between 1 and 1048576", self.generator.latent);
+            return Err(("generator.latent".into(), message));
         }
         if self.data.count == Some(0) {
             return Err(("data.count".into(), "must be at least 1".into()));
-        }
-        if !matches!(self.data.channels, 1 | 3) {
-            return Err(("data.channels".into(), format!("{} is neither 1 nor 3", self.data.channels)));
-        }
-        for size in self.data.size {
-            if size == 0 || size > 4096 {
-                return Err((
-                    "data.size".into(),
-                    format!("{:?}: height and width lie between 1 and 4096", self.data.size),
-                ));
-            }
         }
         // Below 6e-8, 1 - clip is 1 in f32, and the logarithm of 0 follows.
         within("objective.bce_clip", self.objective.bce_clip, 6e-8, 0.49)?;
@@ -293,14 +185,6 @@ impl Recipe {
             );
             return Err(("objective.kind".into(), message));
         }
-        within("optimizer.lr", self.optimizer.lr, 0.0, 1e3)?;
-        for (i, beta) in self.optimizer.betas.into_iter().enumerate() {
-            if !(0.0..1.0).contains(&beta) {
-                return Err((format!("optimizer.betas[{i}]"), format!("{beta} is not in [0, 1)")));
-            }
-        }
-        within("optimizer.eps", self.optimizer.eps, 0.0, 1.0)?;
-
         let at = |network: &'static str| {
             move |e: ShapeError| {
                 let key = if e.key.is_empty() { String::new() } else { format!(".{}", e.key) };
@@ -373,72 +257,17 @@ impl Recipe {
         self.discriminator.layers.last() == Some(&LayerSpec::Sigmoid)
     }
 
-    pub(super) fn build_generator(&self, init: &mut Initializer) -> Result<Sequential> {
+    pub(crate) fn build_generator(&self, init: &mut Initializer) -> Result<Sequential> {
         build(&self.generator.layers, &[self.generator.latent], init).map_err(|e| Error::Invalid(format!("{e:?}")))
     }
 
-    pub(super) fn build_discriminator(&self, init: &mut Initializer) -> Result<Sequential> {
+    pub(crate) fn build_discriminator(&self, init: &mut Initializer) -> Result<Sequential> {
         build(&self.discriminator.layers, &self.image_shape(), init).map_err(|e| Error::Invalid(format!("{e:?}")))
     }
 }
 
-/// The first line of a parser's message (the key is named elsewhere), with Rust's type names in words.
-fn plain(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let words =
-        [("usize", "a whole number from 0"), ("u64", "a whole number from 0"), ("u8", "a whole number from 0 to 255")];
-    words
-        .iter()
-        .fold(line.to_string(), |text, (from, to)| text.replace(&format!("expected {from}"), &format!("expected {to}")))
-}
-
-/// A value as it stands behind a key.
-fn inline(value: &impl Serialize) -> String {
-    let mut text = String::new();
-    value.serialize(toml::ser::ValueSerializer::new(&mut text)).expect("a checked recipe has a TOML form");
-    text
-}
-
-/// A section of simple keys.
-fn section(name: &str, keys: &impl Serialize) -> String {
-    format!("\n[{name}]\n{}", toml::to_string(keys).expect("a checked recipe has a TOML form"))
-}
-
-/// The memory that is free for programs, in bytes, where the system says so (Linux).
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-}
-
-/// Sets `a.b.c=value` (or `a.list.2.c=value`) in a table; the value is TOML, or a string where it is none.
-fn apply_setting(table: &mut toml::Table, setting: &str) -> Result<()> {
-    let usage = |why: &str| Error::Usage(format!("--set {setting}: {why}; write for example --set train.batch=32"));
-    let (path, text) = setting.split_once('=').ok_or_else(|| usage("there is no '='"))?;
-    let value = match format!("value = {text}").parse::<toml::Table>() {
-        Ok(mut parsed) => parsed.remove("value").unwrap_or(toml::Value::String(text.into())),
-        Err(_) => toml::Value::String(text.into()),
-    };
-    let mut keys: Vec<&str> = path.trim().split('.').collect();
-    let last = keys.pop().filter(|key| !key.is_empty()).ok_or_else(|| usage("the key is empty"))?;
-    let mut place = table;
-    let mut entry: &mut toml::Value;
-    let mut rest = keys.iter().peekable();
-    while let Some(key) = rest.next() {
-        // A section that is missing is made here; whether it may be there is checked with all the rest.
-        entry = place.entry(key.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        while let toml::Value::Array(list) = entry {
-            let index = rest.next().and_then(|key| key.parse::<usize>().ok());
-            let Some(index) = index.filter(|&index| index < list.len()) else {
-                return Err(usage(&format!(
-                    "after {key:?} a number from 0 to {} must follow",
-                    list.len().saturating_sub(1)
-                )));
-            };
-            entry = &mut list[index];
-        }
-        place = entry.as_table_mut().ok_or_else(|| usage(&format!("{key:?} has no keys")))?;
+impl RecipeFile for Recipe {
+    fn text(&self) -> String {
+        self.to_toml()
     }
-    place.insert(last.to_string(), value);
-    Ok(())
 }

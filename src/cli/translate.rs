@@ -1,0 +1,160 @@
+//! `toile translate`: a trained translator applied to pictures.
+
+use super::{device, print_line, say, use_threads};
+use crate::data::{image_files, read_image};
+use crate::error::{Error, Result};
+use crate::nn::Mode;
+use crate::report::{save_png, save_png_rgba};
+use crate::train::RunFolder;
+use crate::train::translate::{Applied, Direction, content_hash};
+use image::DynamicImage;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Applies a trained image-to-image run to pictures
+///
+/// Pictures keep their size and transparency. Each PNG records how it was
+/// made.
+///
+/// Examples:
+///
+///   toile translate runs/pix2pix-1 drawing.png --out garment.png
+///   toile translate runs/cyclegan-1 shirts/ --direction b-to-a --out plain
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// A run of cyclegan, pix2pix, cut or fastcut.
+    run: PathBuf,
+    /// PNG, JPEG or WebP files, or folders of them.
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// A folder, or with one picture a file that ends in .png.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// From domain A to B or back; a CycleGAN learns both.
+    #[arg(long, value_parser = ["a-to-b", "b-to-a"], default_value = "a-to-b")]
+    direction: String,
+    /// Scales and cuts pictures to the training size, as in training, instead of keeping their size.
+    #[arg(long)]
+    as_trained: bool,
+    /// What batch normalisation uses: the picture's own statistics, with dropout on, as published; or the running ones of
+    /// training, without dropout. Without batch norm both are the same.
+    #[arg(long, value_parser = ["batch", "running"], default_value = "batch")]
+    statistics: String,
+    /// Of dropout.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The checkpoint of this step [default: the newest].
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
+    /// Replaces files that exist.
+    #[arg(long)]
+    force: bool,
+    #[arg(long, default_value = "auto", help = device::HELP)]
+    device: String,
+    /// CPU threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Prints nothing but errors.
+    #[arg(long)]
+    quiet: bool,
+    /// What was written as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    use_threads(args.threads)?;
+    let work = outputs(&args.images, &args.out)?;
+    if !args.force
+        && let Some((_, to)) = work.iter().find(|(_, to)| to.symlink_metadata().is_ok())
+    {
+        return Err(Error::file(to, "exists already: choose another --out, or replace it with --force"));
+    }
+    let folder = RunFolder::read(&args.run)?;
+    let (device, line) = device::open(&args.device)?;
+    let direction = if args.direction == "a-to-b" { Direction::AToB } else { Direction::BToA };
+    let applied = Applied::load(&folder, args.step, direction, args.seed, &device)?;
+    if !args.quiet {
+        say(&format!("device: {line}"));
+    }
+    let mode = if args.statistics == "batch" { Mode::BatchStatistics } else { Mode::Inference };
+    if !is_file(&args.out) {
+        let cannot = |error| Error::io("cannot make the folder", &args.out, error);
+        std::fs::create_dir_all(&args.out).map_err(cannot)?;
+    }
+    for (number, (from, to)) in work.iter().enumerate() {
+        let picture = read_image(from)?;
+        let transparent = picture.color().has_alpha();
+        let translated = applied.translate(from, picture, number as u64, mode, args.as_trained)?;
+        let text = provenance(&args, &applied, from, number)?;
+        if transparent {
+            save_png_rgba(to, &translated, &text, args.force)?;
+        } else {
+            save_png(to, &DynamicImage::from(translated).into_rgb8(), &text, args.force)?;
+        }
+        if !args.quiet {
+            say(&format!("{}/{}  {}", number + 1, work.len(), to.display()));
+        }
+    }
+    if args.json {
+        let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
+        print_line(&serde_json::json!({ "written": written, "step": applied.step }).to_string())?;
+    }
+    Ok(0)
+}
+
+fn is_file(out: &Path) -> bool {
+    out.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) && !out.is_dir()
+}
+
+/// Each picture and the file that it becomes.
+fn outputs(images: &[PathBuf], out: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut files = Vec::new();
+    for image in images {
+        if image.is_dir() {
+            files.extend(image_files(image)?);
+        } else {
+            files.push(image.clone());
+        }
+    }
+    if is_file(out) {
+        let [from] = &files[..] else {
+            let why = "a file takes one picture; name a folder (without .png at its end) for several";
+            return Err(Error::Usage(format!("--out {}: {} pictures, but {why}", out.display(), files.len())));
+        };
+        return Ok(vec![(from.clone(), out.to_path_buf())]);
+    }
+    let mut seen: HashMap<PathBuf, PathBuf> = HashMap::new();
+    let mut work = Vec::new();
+    for from in files {
+        let to = out.join(from.file_stem().unwrap_or_default()).with_extension("png");
+        if let Some(other) = seen.insert(to.clone(), from.clone()) {
+            let (a, b, to) = (other.display(), from.display(), to.display());
+            return Err(Error::Usage(format!(
+                "{a} and {b} would both become {to}: translate them one after the other"
+            )));
+        }
+        work.push((from, to));
+    }
+    Ok(work)
+}
+
+fn provenance(args: &Args, applied: &Applied, from: &Path, number: usize) -> Result<Vec<(String, String)>> {
+    let [model, data] = applied.identity.clone();
+    Ok([
+        ("Software", concat!("toile ", env!("CARGO_PKG_VERSION")).to_string()),
+        ("run", args.run.display().to_string()),
+        ("recipe", applied.recipe().name.clone()),
+        ("step", applied.step.to_string()),
+        ("model", model),
+        ("data", data),
+        ("content", from.display().to_string()),
+        ("content-hash", content_hash(from)?),
+        ("direction", args.direction.clone()),
+        ("statistics", args.statistics.clone()),
+        ("seed", format!("{}, picture {number}", args.seed)),
+    ]
+    .map(|(key, value)| (key.to_string(), value))
+    .to_vec())
+}

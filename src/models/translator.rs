@@ -1,0 +1,66 @@
+//! A network from images to images, whichever of the published ones a recipe names.
+
+use super::{ResnetSpec, Unet, UnetSpec};
+use crate::nn::init::Initializer;
+use crate::nn::{Draws, Mode, Module, Parameter, Sequential};
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Which network, and its sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TranslatorSpec {
+    /// CycleGAN's and CUT's.
+    Resnet(ResnetSpec),
+    /// pix2pix's.
+    Unet(UnetSpec),
+}
+
+impl TranslatorSpec {
+    /// The network for images of `channels` channels; dropout takes its masks from `draws`.
+    pub fn build(&self, channels: usize, init: &mut Initializer, draws: &Draws) -> Translator {
+        match self {
+            TranslatorSpec::Resnet(spec) => Translator::Resnet(spec.build([channels; 2], init)),
+            TranslatorSpec::Unet(spec) => Translator::Unet(spec.build([channels; 2], init, draws)),
+        }
+    }
+
+    /// What height and width must be multiples of.
+    pub fn multiple(&self) -> usize {
+        match self {
+            TranslatorSpec::Resnet(_) => 4,
+            TranslatorSpec::Unet(spec) => 1 << spec.downs,
+        }
+    }
+}
+
+/// A network built by [`TranslatorSpec::build`].
+pub enum Translator {
+    /// CycleGAN's and CUT's.
+    Resnet(Sequential),
+    /// pix2pix's.
+    Unet(Unet),
+}
+
+impl Translator {
+    fn network(&self) -> &dyn Module {
+        match self {
+            Translator::Resnet(network) => network,
+            Translator::Unet(network) => network,
+        }
+    }
+}
+
+impl Module for Translator {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.network().forward(x, mode)
+    }
+
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        self.network().parameters()
+    }
+
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        self.network().buffers()
+    }
+}

@@ -1,0 +1,198 @@
+//! The recipe: a TOML file that says all of a training run, checked whole before any tensor exists.
+
+mod gan;
+mod shared;
+mod translation;
+
+pub use gan::{DiscriminatorSpec, GeneratorSpec, Objective, Recipe, StepMode};
+pub use shared::TrainConfig;
+pub(in crate::train) use shared::available_memory;
+pub use translation::{Method, Schedule, TranslationRecipe};
+
+use crate::error::{Error, Result};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use shared::{Fault, apply_setting, plain};
+use std::path::Path;
+
+/// The recipes inside the program, by name.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("seed", include_str!("../../../recipes/seed.toml")),
+    ("dcgan", include_str!("../../../recipes/dcgan.toml")),
+    ("cyclegan", include_str!("../../../recipes/cyclegan.toml")),
+    ("pix2pix", include_str!("../../../recipes/pix2pix.toml")),
+    ("cut", include_str!("../../../recipes/cut.toml")),
+    ("fastcut", include_str!("../../../recipes/fastcut.toml")),
+];
+
+/// What a run folder holds as its recipe.
+pub trait RecipeFile {
+    /// The recipe as TOML.
+    fn text(&self) -> String;
+}
+
+/// A recipe of either kind: one with `translator` is of image translation, others are of GANs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyRecipe {
+    /// Images from latent vectors.
+    Gan(Recipe),
+    /// Images from images.
+    Translation(TranslationRecipe),
+}
+
+impl AnyRecipe {
+    /// Reads a built-in recipe by name or a file, applies `key=value` settings and checks the whole.
+    ///
+    /// # Errors
+    /// An unknown name, an unreadable file, or the key at fault and what it may be.
+    pub fn load(name_or_file: &str, settings: &[String]) -> Result<AnyRecipe> {
+        let built_in = BUILT_IN.iter().find(|(name, _)| *name == name_or_file);
+        let (file, text) = match built_in {
+            Some((name, text)) => (name.to_string(), text.to_string()),
+            None => {
+                let path = Path::new(name_or_file);
+                if !path.exists() {
+                    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                    return Err(Error::Usage(format!(
+                        "no recipe {name_or_file:?}: it is neither a file nor one of the built-in recipes ({})",
+                        names.join(", ")
+                    )));
+                }
+                let text = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, e))?;
+                (name_or_file.to_string(), text)
+            }
+        };
+        AnyRecipe::parse(&file, &text, settings)
+    }
+
+    /// Parses a recipe's text; `file` names it in errors.
+    ///
+    /// # Errors
+    /// The key at fault and what it may be.
+    pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<AnyRecipe> {
+        let error = |key: &str, message: String| Error::Recipe { file: file.into(), key: key.into(), message };
+        // Parsed straight from the text first: its errors name line and column.
+        let syntax = |e: toml::de::Error| error("not TOML", e.to_string().trim().replacen("TOML parse error ", "", 1));
+        let mut table: toml::Table = text.parse().map_err(syntax)?;
+        for setting in settings {
+            apply_setting(&mut table, setting)?;
+        }
+        let (recipe, checked) = if table.contains_key("translator") {
+            let recipe: TranslationRecipe = read(file, table)?;
+            let checked = recipe.check();
+            (AnyRecipe::Translation(recipe), checked)
+        } else {
+            let recipe: Recipe = read(file, table)?;
+            let checked = recipe.check();
+            (AnyRecipe::Gan(recipe), checked)
+        };
+        checked.map_err(|(key, message): Fault| error(&key, message))?;
+        Ok(recipe)
+    }
+
+    /// The recipe of a GAN.
+    ///
+    /// # Errors
+    /// It is one of image translation; `name` says which.
+    pub fn gan(self, name: &str) -> Result<Recipe> {
+        match self {
+            AnyRecipe::Gan(recipe) => Ok(recipe),
+            AnyRecipe::Translation(_) => Err(Error::Usage(format!(
+                "{name} is a recipe of image translation, which makes images from images: see toile translate --help"
+            ))),
+        }
+    }
+
+    /// The recipe of image translation.
+    ///
+    /// # Errors
+    /// It is one of a GAN; `name` says which.
+    pub fn translation(self, name: &str) -> Result<TranslationRecipe> {
+        match self {
+            AnyRecipe::Translation(recipe) => Ok(recipe),
+            AnyRecipe::Gan(_) => Err(Error::Usage(format!(
+                "{name} is a recipe of a GAN, which makes images from nothing: see toile sample --help"
+            ))),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            AnyRecipe::Gan(recipe) => &recipe.name,
+            AnyRecipe::Translation(recipe) => &recipe.name,
+        }
+    }
+
+    /// Lengths and rhythm.
+    pub fn train(&self) -> &TrainConfig {
+        match self {
+            AnyRecipe::Gan(recipe) => &recipe.train,
+            AnyRecipe::Translation(recipe) => &recipe.train,
+        }
+    }
+
+    /// The same recipe for so many steps in all.
+    ///
+    /// # Errors
+    /// More steps than its schedule has.
+    pub fn with_steps(mut self, steps: u64) -> Result<AnyRecipe> {
+        match &mut self {
+            AnyRecipe::Gan(recipe) => recipe.train.steps = steps,
+            AnyRecipe::Translation(recipe) => {
+                recipe.train.steps = steps;
+                recipe.check().map_err(|(key, message)| Error::Recipe { file: recipe.name.clone(), key, message })?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// What names its data, to be made absolute: one path or name, or two.
+    pub fn sources(&mut self) -> Vec<&mut String> {
+        match self {
+            AnyRecipe::Gan(recipe) => vec![&mut recipe.data.source],
+            AnyRecipe::Translation(recipe) => {
+                [Some(&mut recipe.data.source), recipe.data.source_b.as_mut()].into_iter().flatten().collect()
+            }
+        }
+    }
+
+    /// Opens its data, to see that they are there.
+    ///
+    /// # Errors
+    /// As [`crate::data::open`] and [`crate::data::open_domains`].
+    pub fn check_data(&self) -> Result<()> {
+        match self {
+            AnyRecipe::Gan(recipe) => crate::data::open(&recipe.data).map(|_| ()),
+            AnyRecipe::Translation(recipe) => crate::data::open_domains(&recipe.data).map(|_| ()),
+        }
+    }
+
+    /// Refuses a batch that this machine's memory cannot hold, where that can be told before.
+    ///
+    /// # Errors
+    /// Names `train.batch` and both sizes.
+    pub fn check_memory(&self) -> Result<()> {
+        match self {
+            AnyRecipe::Gan(recipe) => recipe.check_memory(),
+            AnyRecipe::Translation(_) => Ok(()),
+        }
+    }
+}
+
+impl RecipeFile for AnyRecipe {
+    fn text(&self) -> String {
+        match self {
+            AnyRecipe::Gan(recipe) => recipe.text(),
+            AnyRecipe::Translation(recipe) => recipe.text(),
+        }
+    }
+}
+
+/// Types and key names; ranges and shapes are checked afterwards.
+fn read<T: DeserializeOwned>(file: &str, table: toml::Table) -> Result<T> {
+    serde_path_to_error::deserialize(toml::Value::Table(table).into_deserializer()).map_err(|e| {
+        let (path, message) = (e.path().to_string(), plain(&e.into_inner().to_string()));
+        let key = if path == "." { "top level".to_string() } else { path };
+        Error::Recipe { file: file.into(), key, message }
+    })
+}
