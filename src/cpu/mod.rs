@@ -1,8 +1,9 @@
-//! What a fast f32 CPU op needs: reused buffers, parallel ranges, packed products, vectors.
+//! What a fast f32 CPU op needs: reused buffers, parallel ranges, packed products, vectors, functions.
 
 pub mod buffer;
 pub mod conv;
 pub mod guard;
+pub mod math;
 pub mod matmul;
 mod pack;
 pub mod parallel;
