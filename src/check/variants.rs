@@ -11,7 +11,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 const PRODUCTS: [&str; 6] = ["matmul", "linear", "gram", "conv2d", "conv2d_input", "conv2d_weight"];
 
 /// Cases of these ops run every kind of elementwise pass, strided copy and batch norm.
-const PASSES: [&str; 23] = [
+const PASSES: [&str; 24] = [
+    "bias_activation",
     "affine",
     "tanh",
     "leaky_relu",
