@@ -7,6 +7,7 @@ use super::parallel::for_rows;
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
+use super::winograd::{Face, convolve};
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -218,6 +219,9 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     if s.is_empty() {
         return y.fill(0.0);
     }
+    if let Some(face) = Face::forward(s) {
+        return convolve(&face, x, w, y);
+    }
     with_tile!(Isa::best(), tiled_forward, (s, x, w, y));
 }
 
@@ -260,6 +264,9 @@ fn tiled_forward<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], w: &[f3
 pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if s.is_empty() {
         return dx.fill(0.0);
+    }
+    if let Some(face) = Face::input_gradient(s) {
+        return convolve(&face, dy, w, dx);
     }
     with_tile!(Isa::best(), tiled_input_gradient, (s, dy, w, dx));
 }
@@ -308,17 +315,12 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
                 let w = &w[group * s.o * s.c * area..];
                 let left = Left::pack(w, s.c, depth::<NR>(from_w.len()), |c| c * area, &from_w);
                 let first = rows.first * size[1] + columns.first;
-                let from =
-                    lines(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]);
+                let from = lines(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]);
                 Part { left, offsets, from }
             };
             pixels.push(Pixels {
                 parts: side.iter().map(part).collect(),
-                to: lines(
-                    group * s.c * x_plane + rows.start * s.x[1] + side[0].start,
-                    x_image,
-                    s.stride[0] * s.x[1],
-                ),
+                to: lines(group * s.c * x_plane + rows.start * s.x[1] + side[0].start, x_image, s.stride[0] * s.x[1]),
                 len: side[0].count,
                 step: s.stride[1],
             });

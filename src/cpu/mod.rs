@@ -10,5 +10,6 @@ pub mod parallel;
 mod product;
 pub mod simd;
 mod tile;
+mod winograd;
 
 pub use buffer::{CpuBuffer, try_zeros};

@@ -82,7 +82,12 @@ fn stretches(offsets: &[usize]) -> Vec<(usize, usize)> {
 
 /// As [`scatter_panel`], for offsets that are mostly neighbours.
 #[inline(always)]
-fn interleave_panel<const MR: usize>(source: &[f32], rows: [usize; MR], stretches: &[(usize, usize)], mut panel: &mut [f32]) {
+fn interleave_panel<const MR: usize>(
+    source: &[f32],
+    rows: [usize; MR],
+    stretches: &[(usize, usize)],
+    mut panel: &mut [f32],
+) {
     for &(offset, len) in stretches {
         let (here, rest) = std::mem::take(&mut panel).split_at_mut(len * MR);
         panel = rest;

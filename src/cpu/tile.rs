@@ -206,13 +206,7 @@ fn plain<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR
 /// The processor has AVX-512F, NR is 48, MR at most 8, and b holds a.len() / MR rows.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512<const MR: usize, const NR: usize>(
-    a: &[f32],
-    b: &[f32],
-    c: &mut Tile<MR, NR>,
-    rows: usize,
-    add: bool,
-) {
+unsafe fn avx512<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, rows: usize, add: bool) {
     // SAFETY: as the caller's.
     unsafe {
         match rows.min(MR) {
