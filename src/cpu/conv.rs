@@ -2,7 +2,7 @@
 //! around in which every kernel element is a fixed shift.
 
 use super::CpuBuffer;
-use super::pack::{Left, Run, SLACK, depth, pack_runs};
+use super::pack::{Left, Run, SLACK, depth, interleave_blocks, pack_runs};
 use super::parallel::for_rows;
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
@@ -294,32 +294,40 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
     // Two phases of equally many columns at stride 2 are computed side by side, so that whole vectors are written.
     let paired = phases_x.len() == 2 && s.stride[1] == 2 && phases_x[0].count == phases_x[1].count;
     let sides: Vec<&[Phase]> = phases_x.chunks(if paired { 2 } else { 1 }).collect();
+    let taps = |rows: &Phase, columns: &Phase| {
+        let row = |i: &usize| i * s.kernel[1];
+        rows.taps.iter().map(row).flat_map(|row| columns.taps.iter().map(move |j| row + j)).collect::<Vec<usize>>()
+    };
+    let taps: Vec<Vec<usize>> =
+        phases_y.iter().flat_map(|rows| phases_x.iter().map(|columns| taps(rows, columns))).collect();
+    let weights = (0..s.groups).map(|group| &w[group * s.o * s.c * area..]);
+    let lefts = weights.map(|w| Left::pack_taps::<NR>(w, s.o, s.c, area, &taps).into_iter().map(Some).collect());
+    let mut lefts: Vec<Vec<Option<Left<MR>>>> = lefts.collect();
     let mut pixels = Vec::new();
-    for rows in &phases_y {
+    for (y, rows) in phases_y.iter().enumerate() {
         for (side, group) in sides.iter().flat_map(|side| (0..s.groups).map(move |group| (*side, group))) {
             let lines = |start: usize, image: usize, row: usize| {
                 let line = move |i| start + i / rows.count * image + i % rows.count * row;
                 (0..s.n * rows.count).map(line).collect::<Vec<_>>()
             };
-            let part = |columns: &Phase| {
-                let (mut offsets, mut from_w) = (Vec::new(), Vec::new());
+            let mut part = |columns: &Phase| {
+                let x = phases_x.iter().position(|phase| phase.start == columns.start).unwrap_or(0);
+                let left = lefts[group][y * phases_x.len() + x].take().unwrap_or_default();
+                let mut offsets = Vec::new();
                 for o in 0..s.o {
                     for i in &rows.taps {
                         for j in &columns.taps {
                             let shift = [0, 1].map(|a| reach[a] - [i, j][a] * s.dilation[a] / s.stride[a]);
                             offsets.push(o * planes.area() + shift[0] * size[1] + shift[1]);
-                            from_w.push(o * s.c * area + i * s.kernel[1] + j);
                         }
                     }
                 }
-                let w = &w[group * s.o * s.c * area..];
-                let left = Left::pack(w, s.c, depth::<NR>(from_w.len()), |c| c * area, &from_w);
                 let first = rows.first * size[1] + columns.first;
                 let from = lines(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]);
                 Part { left, offsets, from }
             };
             pixels.push(Pixels {
-                parts: side.iter().map(part).collect(),
+                parts: side.iter().map(&mut part).collect(),
                 to: lines(group * s.c * x_plane + rows.start * s.x[1] + side[0].start, x_image, s.stride[0] * s.x[1]),
                 len: side[0].count,
                 step: s.stride[1],
@@ -447,7 +455,8 @@ impl Blocked {
 fn turn(x: &[f32], plane: usize, channels: usize, y: &mut [f32], block: usize) {
     if channels == 8 && block == 8 {
         let rows: [&[f32]; 8] = std::array::from_fn(|c| &x[c * plane..][..y.len() / 8]);
-        for (j, pixel) in y.chunks_exact_mut(8).enumerate() {
+        let whole = interleave_blocks(rows, y);
+        for (j, pixel) in y.chunks_exact_mut(8).enumerate().skip(whole) {
             for (v, row) in pixel.iter_mut().zip(rows) {
                 *v = row[j];
             }

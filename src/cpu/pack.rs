@@ -1,6 +1,7 @@
 //! Panels for the tile product, packed from anything whose element (row, k) lies at row offset + k offset.
 
 use super::CpuBuffer;
+use super::product::Shared;
 use super::simd::{Isa, fetch, vectorized};
 use super::tile::{Move, Multiply};
 use rayon::prelude::*;
@@ -56,6 +57,57 @@ impl<const MR: usize> Left<MR> {
         Left { data, m, k }
     }
 
+    /// Packs the left matrices of several products from one weight [k, m, area] in one go: element (i, (l, t)) of the
+    /// product with `taps` is `w[(l·m + i)·area + taps[t]]`. No two products share a tap.
+    pub fn pack_taps<const NR: usize>(
+        w: &[f32],
+        k: usize,
+        m: usize,
+        area: usize,
+        taps: &[Vec<usize>],
+    ) -> Vec<Left<MR>> {
+        let panels = m.div_ceil(MR);
+        let left =
+            |taps: &Vec<usize>| Left { data: CpuBuffer::uninit(panels * MR * k * taps.len()), m, k: k * taps.len() };
+        let mut lefts: Vec<Left<MR>> = taps.iter().map(left).collect();
+        let shared: Vec<Shared> = lefts.iter_mut().map(|left| Shared::new(&mut left.data)).collect();
+        // Row l of the weight is one k of each tap: where the first panel has it in which product, and how far apart
+        // the panels of its pass lie.
+        let places = |l: usize| {
+            let product = |(product, taps): (usize, &Vec<usize>)| {
+                let (all, depth) = (k * taps.len(), depth::<NR>(k * taps.len()));
+                let place = move |(t, tap): (usize, &usize)| {
+                    let at = l * (all / k) + t;
+                    let from = at / depth * depth;
+                    (*tap, product, (panels * from + at - from) * MR, depth.min(all - from) * MR)
+                };
+                taps.iter().enumerate().map(place).collect::<Vec<_>>()
+            };
+            taps.iter().enumerate().flat_map(product).collect::<Vec<_>>()
+        };
+        (0..k).into_par_iter().with_min_len(4).for_each_init(
+            || CpuBuffer::uninit(area * MR),
+            |block, l| {
+                let places = places(l);
+                for panel in 0..panels {
+                    let row = |r: usize| &w[(l * m + (panel * MR + r).min(m - 1)) * area..][..area];
+                    let rows: [&[f32]; MR] = std::array::from_fn(row);
+                    vectorized(|| {
+                        let whole = interleave_blocks(rows, block);
+                        for (tap, v) in block.chunks_exact_mut(MR).enumerate().skip(whole) {
+                            v.iter_mut().zip(rows).for_each(|(v, row)| *v = row[tap]);
+                        }
+                        for &(tap, product, at, step) in &places {
+                            // SAFETY: every k of a product has its own place, and each is in one row of the weight.
+                            unsafe { shared[product].write(at + panel * step, &block[tap * MR..][..MR]) };
+                        }
+                    });
+                }
+            },
+        );
+        lefts
+    }
+
     /// Panels of MR rows.
     pub fn panels(&self) -> usize {
         self.m.div_ceil(MR)
@@ -104,7 +156,7 @@ fn interleave_panel<const MR: usize>(
 /// panel[k, r] = rows[r][k] for as many k as fill whole blocks of 4 by 4; returns how many.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn interleave_blocks<const MR: usize>(rows: [&[f32]; MR], panel: &mut [f32]) -> usize {
+pub fn interleave_blocks<const MR: usize>(rows: [&[f32]; MR], panel: &mut [f32]) -> usize {
     use std::arch::x86_64::*;
     let blocks = panel.len() / MR / 4;
     assert!(MR.is_multiple_of(4) && rows.iter().all(|row| row.len() >= 4 * blocks));
@@ -124,9 +176,10 @@ fn interleave_blocks<const MR: usize>(rows: [&[f32]; MR], panel: &mut [f32]) -> 
     4 * blocks
 }
 
+/// Without vectors of this kind: none.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn interleave_blocks<const MR: usize>(_: [&[f32]; MR], _: &mut [f32]) -> usize {
+pub fn interleave_blocks<const MR: usize>(_: [&[f32]; MR], _: &mut [f32]) -> usize {
     0
 }
 
