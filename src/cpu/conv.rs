@@ -70,8 +70,9 @@ impl Planes {
     fn new(x: &[f32], image: [usize; 2], phases: [usize; 2], before: [usize; 2], size: [usize; 2]) -> Planes {
         let area = size[0] * size[1];
         let count = x.len() / (image[0] * image[1]);
-        let mut data = CpuBuffer::uninit(count * phases[0] * phases[1] * area + SLACK);
-        let used = data.len() - SLACK;
+        let used = count * phases[0] * phases[1] * area;
+        // A row more, for products that go on behind the ends of rows.
+        let mut data = CpuBuffer::uninit(used + size[1] + SLACK);
         data[used..].fill(0.0);
         for_rows(&mut data[..used], phases[0] * phases[1] * area, |channel, planes| {
             let x = &x[channel * image[0] * image[1]..][..image[0] * image[1]];
@@ -125,13 +126,20 @@ fn every_second(from: &[f32], row: &mut [f32]) {
 }
 
 /// Products that compute pixels: result[row i at i·row_stride + pixel] = Σ_k left[i, k]·source[pixel + offsets[k]].
-/// Their columns are rows of `len` neighbouring pixels. Row i goes to `to[i]`, `to[i] + step`, … in the result; two parts
+/// Their columns are rows of `len` neighbouring pixels, of which the first `wide` are wanted. Row i goes to `to[i]`, `to[i] + step`, … in the result; two parts
 /// take every other pixel of it.
 struct Pixels<const MR: usize> {
     parts: Vec<Part<MR>>,
     to: Vec<usize>,
     len: usize,
+    wide: usize,
     step: usize,
+}
+
+/// How many columns a row of `wide` pixels takes that are `pitch` apart in the source. Few rows of results don't pay for
+/// copying pixels together: then a product goes on across the ends of rows, where whole vectors can be read.
+fn row_len<const MR: usize>(m: usize, wide: usize, pitch: usize) -> usize {
+    if m <= MR && pitch <= wide + wide / 2 { pitch } else { wide }
 }
 
 /// One product of [`Pixels`]: row i comes from `from[i]` in the source.
@@ -146,19 +154,22 @@ impl<const MR: usize> Pixels<MR> {
         self.to.len() * self.len
     }
 
-    /// The runs of one panel; `starts` are offsets of rows, and neighbouring rows join where those follow on.
-    fn runs<const NR: usize>(&self, panel: usize, starts: &[usize], step: usize) -> ([Run; NR], usize) {
+    /// The runs of one panel, of the first `wide` columns of each row; `starts` are offsets of rows, and neighbouring rows
+    /// join where those follow on.
+    fn runs<const NR: usize>(&self, panel: usize, starts: &[usize], step: usize, wide: usize) -> ([Run; NR], usize) {
         let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
         let (mut count, mut at) = (0, panel * NR);
         let last = self.columns().min(at + NR);
         while at < last {
             let (row, x) = (at / self.len, at % self.len);
             let len = (self.len - x).min(last - at);
-            let from = starts[row] + x * step;
-            if count > 0 && step == 1 && runs[count - 1].from + runs[count - 1].len == from {
-                runs[count - 1].len += len;
-            } else {
-                runs[count] = Run { to: at - panel * NR, from, len };
+            let (from, to) = (starts[row] + x * step, at - panel * NR);
+            let wanted = wide.saturating_sub(x).min(len);
+            let follows = |run: &Run| step == 1 && run.from + run.len == from && run.to + run.len == to;
+            if wanted > 0 && count > 0 && follows(&runs[count - 1]) {
+                runs[count - 1].len += wanted;
+            } else if wanted > 0 {
+                runs[count] = Run { to, from, len: wanted };
                 count += 1;
             }
             at += len;
@@ -179,11 +190,11 @@ impl<const MR: usize> Pixels<MR> {
         let (pixels, m, columns) = (&*self, left[0].m, self.columns());
         let pack = move |part: usize, panel: usize, k: Range<usize>, data: &mut [f32], first: Multiply<MR, NR>| {
             let part = &pixels.parts[part];
-            let (runs, count) = pixels.runs::<NR>(panel, &part.from, 1);
+            let (runs, count) = pixels.runs::<NR>(panel, &part.from, 1, pixels.len);
             pack_runs(source, &runs[..count], &part.offsets[k], data, first);
         };
         let finish = move |first: usize, panel: usize, parts: &[&[Tile<MR, NR>]]| {
-            let (runs, count) = pixels.runs::<NR>(panel, &pixels.to, pixels.step);
+            let (runs, count) = pixels.runs::<NR>(panel, &pixels.to, pixels.step, pixels.wide);
             let rows = |part: usize| parts[part].iter().flat_map(|tile| &tile.0);
             let write = |at: usize, values: &[f32]| {
                 // SAFETY: each tile has its own pixels and rows, and the caller vouches for the rest.
@@ -249,7 +260,8 @@ fn tiled_forward<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], w: &[f3
                 from: row(group * s.c * planes.channel(), s.groups * s.c * planes.channel(), size[1]),
             }],
             to: row(group * s.o * y_plane, y_image, s.y[1]),
-            len: s.y[1],
+            len: row_len::<MR>(s.o, s.y[1], size[1]),
+            wide: s.y[1],
             step: 1,
         })
         .collect();
@@ -329,7 +341,8 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
             pixels.push(Pixels {
                 parts: side.iter().map(&mut part).collect(),
                 to: lines(group * s.c * x_plane + rows.start * s.x[1] + side[0].start, x_image, s.stride[0] * s.x[1]),
-                len: side[0].count,
+                len: row_len::<MR>(s.c, side[0].count, size[1]),
+                wide: side[0].count,
                 step: s.stride[1],
             });
         }

@@ -71,7 +71,7 @@ fn block<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(
     rows: Range<usize>,
     right: Range<usize>,
 ) {
-    let product = TileProduct::<MR, NR>::best();
+    let (product, alone) = (TileProduct::<MR, NR>::best(), rows.len() == 1);
     let deepest = job.left.iter().map(|left| depth::<NR>(left.k)).max().unwrap_or(1);
     let mut panel = CpuBuffer::uninit(panel_len::<NR>(deepest));
     let mut sums = CpuBuffer::uninit((job.left.len() * rows.len() * right.len() + 1) * (MR * NR));
@@ -89,7 +89,8 @@ fn block<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(
                 }
                 let panels = a.chunks_exact(MR * (to - from)).zip(rows.clone());
                 for ((a, row), tile) in panels.zip(sums) {
-                    let multiply = Multiply { product, a, tile, rows: (left.m - row * MR).min(MR), add: from > 0 };
+                    let multiply =
+                        Multiply { product, a, tile, rows: (left.m - row * MR).min(MR), add: from > 0, alone };
                     if row == rows.start {
                         (job.pack)(part, right.start + i, from..to, &mut panel, multiply);
                     } else {

@@ -75,6 +75,8 @@ pub struct Multiply<'a, const MR: usize, const NR: usize> {
     pub rows: usize,
     /// Whether to add to the tile.
     pub add: bool,
+    /// Whether nothing else multiplies the panel of b: then it need not be packed.
+    pub alone: bool,
 }
 
 impl<const MR: usize, const NR: usize> Multiply<'_, MR, NR> {
@@ -93,6 +95,20 @@ impl<const MR: usize, const NR: usize> Multiply<'_, MR, NR> {
     pub unsafe fn run_packing(&mut self, source: &[f32], moves: &[Move], offsets: &[usize], panel: &mut [f32]) -> bool {
         #[cfg(target_arch = "x86_64")]
         if NR == 48 && Isa::best() == Isa::Avx512 && self.a.len() == offsets.len() * MR {
+            if let ([x, y, z], true) = (moves, self.alone) {
+                let starts = [x.from, y.from, z.from];
+                // SAFETY: the processor has the instructions, and the caller vouches for the rest.
+                unsafe {
+                    match self.rows {
+                        1 => avx512_direct::<1, MR, NR>(self, source, starts, offsets),
+                        2 => avx512_direct::<2, MR, NR>(self, source, starts, offsets),
+                        3 => avx512_direct::<3, MR, NR>(self, source, starts, offsets),
+                        4 => avx512_direct::<4, MR, NR>(self, source, starts, offsets),
+                        _ => avx512_direct::<8, MR, NR>(self, source, starts, offsets),
+                    }
+                }
+                return true;
+            }
             macro_rules! kernels {
                 ($($n:literal)*) => {
                     match moves.len() {
@@ -159,6 +175,39 @@ unsafe fn avx512_packing<const R: usize, const N: usize, const MR: usize, const 
         add(k);
     }
     (offsets.len() - lead..offsets.len()).for_each(add);
+    // SAFETY: the tile has MR x NR elements.
+    unsafe { avx512_store(first.tile, sums, first.add) };
+}
+
+/// The product with the vectors of b where they lie in the source: row k is at the three starts and offsets[k].
+///
+/// # Safety
+/// As [`Multiply::run_packing`]; the processor has AVX-512F, R is at most MR, and the moves are whole.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn avx512_direct<const R: usize, const MR: usize, const NR: usize>(
+    first: &mut Multiply<MR, NR>,
+    source: &[f32],
+    starts: [usize; 3],
+    offsets: &[usize],
+) {
+    use std::arch::x86_64::*;
+    let mut sums = [[_mm512_setzero_ps(); 3]; R];
+    let from = starts.map(|start| source[start..].as_ptr());
+    let mut a = first.a.as_ptr();
+    for &offset in offsets {
+        // SAFETY: the caller vouches for the source; a holds as many rows as there are offsets.
+        unsafe {
+            let b = from.map(|from| _mm512_loadu_ps(from.add(offset)));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let a = _mm512_set1_ps(*a.add(r));
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = _mm512_fmadd_ps(a, b, *sum);
+                }
+            }
+            a = a.add(MR);
+        }
+    }
     // SAFETY: the tile has MR x NR elements.
     unsafe { avx512_store(first.tile, sums, first.add) };
 }
