@@ -34,25 +34,46 @@ pub fn differentiable_grad<const N: usize>(loss: &Tensor, targets: [&Tensor; N])
 /// [`grad`] for a list of targets.
 #[track_caller]
 pub fn grad_all(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
-    no_grad(|| walk(loss, targets))
+    no_grad(|| walk(loss, one(loss), targets))
+}
+
+/// (∂y/∂t)ᵀ·dy for each target t: the gradient of ⟨y, dy⟩, which itself is not computed.
+///
+/// ```
+/// use toile::{Device, Tensor, autograd::vjp};
+/// let x = Tensor::new(&Device::Cpu, [2], &[1.0, 3.0]);
+/// let dy = Tensor::new(&Device::Cpu, [2], &[1.0, 10.0]);
+/// let dx = vjp(&x.square(), &dy, &[&x]);
+/// assert_eq!(dx[0].to_vec()?, [2.0, 60.0]);
+/// # Ok::<(), toile::Error>(())
+/// ```
+#[track_caller]
+pub fn vjp(y: &Tensor, dy: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
+    assert_eq!(y.shape(), dy.shape(), "vjp: y and dy differ in shape");
+    no_grad(|| walk(y, dy.clone(), targets))
 }
 
 /// [`differentiable_grad`] for a list of targets.
 #[track_caller]
 pub fn differentiable_grad_all(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
-    recording(|| walk(loss, targets))
+    recording(|| walk(loss, one(loss), targets))
+}
+
+/// The gradient of a loss by itself.
+#[track_caller]
+fn one(loss: &Tensor) -> Tensor {
+    assert_eq!(loss.len(), 1, "grad: the loss has shape {}, not one element", loss.shape());
+    Tensor::full(loss.device(), loss.shape(), 1.0)
 }
 
 fn to_array<const N: usize>(gradients: Vec<Tensor>) -> [Tensor; N] {
     gradients.try_into().unwrap_or_else(|_| unreachable!("one gradient a target"))
 }
 
-#[track_caller]
-fn walk(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
-    assert_eq!(loss.len(), 1, "grad: the loss has shape {}, not one element", loss.shape());
+fn walk(loss: &Tensor, dloss: Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
     let order = nodes_towards(loss, targets);
     let mut gradients: HashMap<u64, Tensor> = HashMap::new();
-    gradients.insert(loss.id(), Tensor::full(loss.device(), loss.shape(), 1.0));
+    gradients.insert(loss.id(), dloss);
 
     // Highest id first: everything that uses a tensor was created after it.
     for y in order.iter().rev() {

@@ -142,6 +142,7 @@ pub fn cases() -> Vec<Case> {
         matmuls(),
         convolutions(),
         batch_norms(),
+        bias_activations(),
         large(),
         tile_edges(),
         optable::rows(),
@@ -396,6 +397,48 @@ fn convolutions() -> Vec<Case> {
     table
 }
 
+fn bias_activations() -> Vec<Case> {
+    use crate::ops::Activation::{self, *};
+    let leaky = LeakyRelu { slope: 0.2 };
+    let row = |name: &str, x: &[usize], f: Activation| {
+        Case::new(name, vec![normal(x), normal([x[1]])], move |x| x[0].bias_activation(&x[1], f))
+    };
+    // Values and biases are multiples of 1/64: a shift keeps their sums away from the kink at 0.
+    let kinked = |name: &str, x: &[usize], f: Activation| {
+        Case::new(name, vec![normal(x), normal([x[1]])], move |x| {
+            x[0].affine(1.0, 1.0 / 128.0).bias_activation(&x[1], f)
+        })
+    };
+    let edges = vec![0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 88.7, -88.7, 1e4, -1e4, 1e-30];
+    vec![
+        row("bias_activation: identity", &[3, 5, 7], Identity),
+        kinked("bias_activation: leaky_relu", &[3, 4, 2, 6], leaky),
+        kinked("bias_activation: leaky_relu, rows", &[9, 5], leaky),
+        kinked("bias_activation: relu", &[2, 3, 5, 5], LeakyRelu { slope: 0.0 }),
+        kinked("bias_activation: negative slope", &[2, 3, 4], LeakyRelu { slope: -0.5 }),
+        row("bias_activation: tanh", &[2, 3, 7, 5], Tanh).within(Transcendental),
+        row("bias_activation: tanh, rows", &[6, 11], Tanh).within(Transcendental),
+        row("bias_activation: sigmoid", &[3, 2, 8], Sigmoid).within(Transcendental),
+        row("bias_activation: one", &[1, 1], Sigmoid).within(Transcendental),
+        row("bias_activation: empty", &[0, 3, 4], leaky),
+        Case::new(
+            "bias_activation: edges",
+            vec![([5, 2].into(), Range::Exactly(edges.clone())), ([2].into(), Range::Exactly(vec![0.0]))],
+            move |x| x[0].bias_activation(&x[1], leaky),
+        )
+        .order(0),
+        Case::new(
+            "bias_activation: tanh, edges",
+            vec![([5, 2].into(), Range::Exactly(edges)), ([2].into(), Range::Exactly(vec![0.0]))],
+            |x| x[0].bias_activation(&x[1], Tanh),
+        )
+        .within(Transcendental)
+        .order(0),
+        row("bias_activation: large", &[9, 33, 40, 31], Tanh).within(Transcendental).order(0),
+        row("bias_activation: large, whole quads", &[7, 65, 40, 32], Sigmoid).within(Transcendental).order(0),
+    ]
+}
+
 fn batch_norms() -> Vec<Case> {
     let inputs = |x: &[usize]| vec![normal(x), normal([x[1]]), normal([x[1]])];
     let run = |x: &[Tensor]| x[0].batch_norm(Some(&x[1]), Some(&x[2]), 1e-3).0;
@@ -490,7 +533,17 @@ fn large() -> Vec<Case> {
 /// Sizes around the edges of tiles, panels, splits and runs of vec4s. Values only.
 fn tile_edges() -> Vec<Case> {
     let mut table = Vec::new();
-    for (m, n, k) in [(31, 33, 9), (32, 32, 8), (33, 31, 17), (63, 65, 40), (64, 64, 7), (5, 6, 3001), (130, 2, 515)] {
+    for (m, n, k) in [
+        (31, 33, 9),
+        (32, 32, 8),
+        (33, 31, 17),
+        (63, 65, 40),
+        (64, 64, 7),
+        (5, 6, 3001),
+        (130, 2, 515),
+        (8, 48, 192),
+        (9, 97, 400),
+    ] {
         for (ta, tb) in [(false, false), (true, true)] {
             let a: [usize; 2] = if ta { [k, m] } else { [m, k] };
             let b: [usize; 2] = if tb { [n, k] } else { [k, n] };
@@ -503,7 +556,7 @@ fn tile_edges() -> Vec<Case> {
         Case::new("matmul: edge batch", vec![normal([3, 33, 35]), normal([3, 35, 34])], |x| x[0].matmul(&x[1]))
             .within(Accumulated(35)),
     );
-    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 8] = [
+    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 11] = [
         ("1x1", [3, 33, 7, 5], [31, 33, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
         ("1x1 stride 2", [2, 9, 9, 8], [33, 9, 1, 1], conv([2, 2], [0; 4], [1, 1], 1)),
         ("2x2 stride 2", [5, 8, 8, 8], [16, 8, 2, 2], conv([2, 2], [0; 4], [1, 1], 1)),
@@ -512,6 +565,10 @@ fn tile_edges() -> Vec<Case> {
         ("5x5 stride 3", [2, 5, 16, 13], [9, 5, 5, 5], conv([3, 3], [2, 1, 1, 2], [1, 1], 1)),
         ("5x4 stride 2 dilated 3", [2, 6, 15, 14], [10, 6, 5, 4], conv([2, 3], [3; 4], [3, 2], 1)),
         ("batch 33", [33, 4, 4, 4], [7, 4, 3, 3], conv([2, 2], [1; 4], [1, 1], 1)),
+        // From 32 channels on these are computed by Winograd's algorithm on the cpu.
+        ("3x3 many channels", [2, 33, 17, 23], [41, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
+        ("3x3 many channels, valid", [1, 40, 34, 20], [33, 40, 3, 3], conv([1, 1], [0; 4], [1, 1], 1)),
+        ("3x3 many channels, uneven", [5, 32, 6, 5], [35, 32, 3, 3], conv([1, 1], [2, 0, 1, 2], [1, 1], 1)),
     ];
     for (what, x, w, settings) in rows {
         let [oh, ow] = settings.output_size([x[2], x[3]], [w[2], w[3]]).expect("the rows fit");

@@ -1,7 +1,7 @@
 //! The ways in which a device can compute a case: kernel variants on a GPU, instruction sets and threads on the CPU.
 
 use super::cases::Case;
-use crate::cpu::simd;
+use crate::cpu::simd::Isa;
 use crate::error::{Error, Result};
 use crate::gpu::tuning;
 use crate::tensor::Device;
@@ -11,7 +11,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 const PRODUCTS: [&str; 6] = ["matmul", "linear", "gram", "conv2d", "conv2d_input", "conv2d_weight"];
 
 /// Cases of these ops run every kind of elementwise pass, strided copy and batch norm.
-const PASSES: [&str; 23] = [
+const PASSES: [&str; 24] = [
+    "bias_activation",
     "affine",
     "tanh",
     "leaky_relu",
@@ -70,8 +71,8 @@ enum How {
     Products(tuning::Variant),
     Passes(tuning::Passes),
     Pieces,
-    /// On threads of its own, without the vectors found at run time.
-    Portable(ThreadPool),
+    /// On threads of its own, with narrower vectors than the processor has.
+    Narrower(Isa, ThreadPool),
 }
 
 impl Variant {
@@ -89,9 +90,9 @@ impl Variant {
         match device {
             Device::Reference => {}
             Device::Cpu => {
-                if simd::has_avx2() {
-                    let how = How::Portable(pool(rayon::current_num_threads(), true)?);
-                    all.push(Variant { name: "portable".into(), how });
+                for isa in Isa::others() {
+                    let how = How::Narrower(isa, pool(rayon::current_num_threads(), isa)?);
+                    all.push(Variant { name: isa.name().into(), how });
                 }
             }
             Device::Gpu(gpu) => {
@@ -113,7 +114,7 @@ impl Variant {
     /// Whether this case may come out differently than as chosen.
     pub fn concerns(&self, case: &Case) -> bool {
         match self.how {
-            How::AsChosen | How::Portable(_) => true,
+            How::AsChosen | How::Narrower(..) => true,
             How::Products(_) => PRODUCTS.contains(&case.op()),
             How::Passes(_) => PASSES.contains(&case.op()),
             How::Pieces => PIECES.contains(&case.op()),
@@ -123,8 +124,8 @@ impl Variant {
     /// On the CPU: threads of another number than the caller's (one, or two where it has one) that compute in this way.
     pub(super) fn other_threads(&self, device: &Device) -> Result<Option<ThreadPool>> {
         let other = if rayon::current_num_threads() > 1 { 1 } else { 2 };
-        let portable = matches!(self.how, How::Portable(_));
-        if *device == Device::Cpu { pool(other, portable).map(Some) } else { Ok(None) }
+        let isa = if let How::Narrower(isa, _) = self.how { isa } else { Isa::best() };
+        if *device == Device::Cpu { pool(other, isa).map(Some) } else { Ok(None) }
     }
 
     /// Does `work` in this way.
@@ -148,18 +149,13 @@ impl Variant {
                 gpu.limit_bindings(None);
                 done
             }
-            (How::Portable(pool), _) => pool.install(work),
+            (How::Narrower(_, pool), _) => pool.install(work),
             _ => work(),
         }
     }
 }
 
-fn pool(threads: usize, portable: bool) -> Result<ThreadPool> {
-    let start = move |_| {
-        if portable {
-            simd::be_portable();
-        }
-    };
-    let built = ThreadPoolBuilder::new().num_threads(threads).start_handler(start).build();
+fn pool(threads: usize, isa: Isa) -> Result<ThreadPool> {
+    let built = ThreadPoolBuilder::new().num_threads(threads).start_handler(move |_| isa.limit_thread()).build();
     built.map_err(|error| Error::Invalid(format!("{threads} threads cannot be started: {error}")))
 }

@@ -2,10 +2,12 @@
 //! around in which every kernel element is a fixed shift.
 
 use super::CpuBuffer;
-use super::pack::{Left, Run, SLACK, pack_runs};
+use super::pack::{Left, Run, SLACK, depth, interleave_blocks, pack_runs};
 use super::parallel::for_rows;
 use super::product::{Finish, Job, Pack, Shared, product};
-use super::tile::{NR, Tile};
+use super::simd::{Isa, vectorized};
+use super::tile::{Multiply, Tile, with_tile};
+use super::winograd::{Face, convolve};
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -68,8 +70,9 @@ impl Planes {
     fn new(x: &[f32], image: [usize; 2], phases: [usize; 2], before: [usize; 2], size: [usize; 2]) -> Planes {
         let area = size[0] * size[1];
         let count = x.len() / (image[0] * image[1]);
-        let mut data = CpuBuffer::uninit(count * phases[0] * phases[1] * area + SLACK);
-        let used = data.len() - SLACK;
+        let used = count * phases[0] * phases[1] * area;
+        // A row more, for products that go on behind the ends of rows.
+        let mut data = CpuBuffer::uninit(used + size[1] + SLACK);
         data[used..].fill(0.0);
         for_rows(&mut data[..used], phases[0] * phases[1] * area, |channel, planes| {
             let x = &x[channel * image[0] * image[1]..][..image[0] * image[1]];
@@ -122,36 +125,51 @@ fn every_second(from: &[f32], row: &mut [f32]) {
     }
 }
 
-/// A product that computes pixels: result[row i at i·row_stride + pixel] = Σ_k left[i, k]·source[pixel + offsets[k]].
-/// Its columns are rows of `len` neighbouring pixels, row i from `from[i]` in the source and to `to[i]`,
-/// `to[i] + step`, … in the result.
-struct Pixels {
-    left: Left,
-    offsets: Vec<usize>,
-    from: Vec<usize>,
+/// Products that compute pixels: result[row i at i·row_stride + pixel] = Σ_k left[i, k]·source[pixel + offsets[k]].
+/// Their columns are rows of `len` neighbouring pixels, of which the first `wide` are wanted. Row i goes to `to[i]`, `to[i] + step`, … in the result; two parts
+/// take every other pixel of it.
+struct Pixels<const MR: usize> {
+    parts: Vec<Part<MR>>,
     to: Vec<usize>,
     len: usize,
+    wide: usize,
     step: usize,
 }
 
-impl Pixels {
+/// How many columns a row of `wide` pixels takes that are `pitch` apart in the source. Few rows of results don't pay for
+/// copying pixels together: then a product goes on across the ends of rows, where whole vectors can be read.
+fn row_len<const MR: usize>(m: usize, wide: usize, pitch: usize) -> usize {
+    if m <= MR && pitch <= wide + wide / 2 { pitch } else { wide }
+}
+
+/// One product of [`Pixels`]: row i comes from `from[i]` in the source.
+struct Part<const MR: usize> {
+    left: Left<MR>,
+    offsets: Vec<usize>,
+    from: Vec<usize>,
+}
+
+impl<const MR: usize> Pixels<MR> {
     fn columns(&self) -> usize {
-        self.from.len() * self.len
+        self.to.len() * self.len
     }
 
-    /// The runs of one panel; `starts` are offsets of rows, and neighbouring rows join where those follow on.
-    fn runs(&self, panel: usize, starts: &[usize], step: usize) -> ([Run; NR], usize) {
+    /// The runs of one panel, of the first `wide` columns of each row; `starts` are offsets of rows, and neighbouring rows
+    /// join where those follow on.
+    fn runs<const NR: usize>(&self, panel: usize, starts: &[usize], step: usize, wide: usize) -> ([Run; NR], usize) {
         let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
         let (mut count, mut at) = (0, panel * NR);
         let last = self.columns().min(at + NR);
         while at < last {
             let (row, x) = (at / self.len, at % self.len);
             let len = (self.len - x).min(last - at);
-            let from = starts[row] + x * step;
-            if count > 0 && step == 1 && runs[count - 1].from + runs[count - 1].len == from {
-                runs[count - 1].len += len;
-            } else {
-                runs[count] = Run { to: at - panel * NR, from, len };
+            let (from, to) = (starts[row] + x * step, at - panel * NR);
+            let wanted = wide.saturating_sub(x).min(len);
+            let follows = |run: &Run| step == 1 && run.from + run.len == from && run.to + run.len == to;
+            if wanted > 0 && count > 0 && follows(&runs[count - 1]) {
+                runs[count - 1].len += wanted;
+            } else if wanted > 0 {
+                runs[count] = Run { to, from, len: wanted };
                 count += 1;
             }
             at += len;
@@ -162,33 +180,46 @@ impl Pixels {
     /// # Safety
     /// No other of the products that run at a time writes the same pixels, nor do two pixels of this one lie in one
     /// place.
-    unsafe fn job<'a>(
+    unsafe fn job<'a, const NR: usize>(
         &'a mut self,
         source: &'a [f32],
         y: Shared<'a>,
         row_stride: usize,
-    ) -> Job<impl Pack + 'a, impl Finish + 'a> {
-        let left = std::mem::take(&mut self.left);
-        let (pixels, m, columns) = (&*self, left.m, self.columns());
-        let pack = move |panel: usize, k: Range<usize>, data: &mut [f32]| {
-            let (runs, count) = pixels.runs(panel, &pixels.from, 1);
-            pack_runs(source, &runs[..count], &pixels.offsets[k], data);
+    ) -> Job<MR, impl Pack<MR, NR> + 'a, impl Finish<MR, NR> + 'a> {
+        let left: Vec<Left<MR>> = self.parts.iter_mut().map(|part| std::mem::take(&mut part.left)).collect();
+        let (pixels, m, columns) = (&*self, left[0].m, self.columns());
+        let pack = move |part: usize, panel: usize, k: Range<usize>, data: &mut [f32], first: Multiply<MR, NR>| {
+            let part = &pixels.parts[part];
+            let (runs, count) = pixels.runs::<NR>(panel, &part.from, 1, pixels.len);
+            pack_runs(source, &runs[..count], &part.offsets[k], data, first);
         };
-        let finish = move |first: usize, panel: usize, tiles: &[Tile]| {
-            let (runs, count) = pixels.runs(panel, &pixels.to, pixels.step);
-            let rows = tiles.iter().flat_map(|tile| &tile.0);
-            for (i, row) in (first..m).zip(rows) {
-                for run in &runs[..count] {
-                    let (at, values) = (run.from + i * row_stride, &row[run.to..][..run.len]);
-                    // SAFETY: each tile has its own pixels and rows, and the caller vouches for the rest.
-                    unsafe {
-                        match pixels.step {
-                            1 => y.write(at, values),
-                            step => y.write_spread(at, step, values),
-                        }
+        let finish = move |first: usize, panel: usize, parts: &[&[Tile<MR, NR>]]| {
+            let (runs, count) = pixels.runs::<NR>(panel, &pixels.to, pixels.step, pixels.wide);
+            let rows = |part: usize| parts[part].iter().flat_map(|tile| &tile.0);
+            let write = |at: usize, values: &[f32]| {
+                // SAFETY: each tile has its own pixels and rows, and the caller vouches for the rest.
+                unsafe {
+                    match pixels.step {
+                        1 => y.write(at, values),
+                        step => y.write_spread(at, step, values),
                     }
                 }
+            };
+            if parts.len() == 1 {
+                for (i, row) in (first..m).zip(rows(0)) {
+                    runs[..count].iter().for_each(|run| write(run.from + i * row_stride, &row[run.to..][..run.len]));
+                }
+                return;
             }
+            vectorized(|| {
+                for (i, (even, odd)) in (first..m).zip(rows(0).zip(rows(1))) {
+                    for run in &runs[..count] {
+                        let [even, odd] = [even, odd].map(|row| &row[run.to..][..run.len]);
+                        // SAFETY: as above.
+                        unsafe { y.write_pairs(run.from + i * row_stride, even, odd) }
+                    }
+                }
+            });
         };
         Job { left, columns, pack, finish }
     }
@@ -199,6 +230,13 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     if s.is_empty() {
         return y.fill(0.0);
     }
+    if let Some(face) = Face::forward(s) {
+        return convolve(&face, x, w, y);
+    }
+    with_tile!(Isa::best(), tiled_forward, (s, x, w, y));
+}
+
+fn tiled_forward<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     let size = [0, 1].map(|axis| s.y[axis] + s.reach(axis));
     let planes = Planes::new(x, s.x, s.stride, s.before, size);
     let (area, [_, y_plane]) = (s.area(), s.planes());
@@ -214,20 +252,23 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     let row = |start: usize, image: usize, row: usize| {
         (0..s.n * s.y[0]).map(move |i| start + i / s.y[0] * image + i % s.y[0] * row).collect::<Vec<_>>()
     };
-    let mut pixels: Vec<Pixels> = (0..s.groups)
+    let mut pixels: Vec<Pixels<MR>> = (0..s.groups)
         .map(|group| Pixels {
-            left: Left::pack(&w[group * s.o * all.len()..], s.o, |o| o * all.len(), &all),
-            offsets: taps.clone(),
-            from: row(group * s.c * planes.channel(), s.groups * s.c * planes.channel(), size[1]),
+            parts: vec![Part {
+                left: Left::pack(&w[group * s.o * all.len()..], s.o, depth::<NR>(all.len()), |o| o * all.len(), &all),
+                offsets: taps.clone(),
+                from: row(group * s.c * planes.channel(), s.groups * s.c * planes.channel(), size[1]),
+            }],
             to: row(group * s.o * y_plane, y_image, s.y[1]),
-            len: s.y[1],
+            len: row_len::<MR>(s.o, s.y[1], size[1]),
+            wide: s.y[1],
             step: 1,
         })
         .collect();
     let y = Shared::new(y);
     // SAFETY: every pixel has its own place.
-    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job(&planes.data, y, y_plane) }).collect();
-    product(&jobs);
+    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job::<NR>(&planes.data, y, y_plane) }).collect();
+    product::<MR, NR, _, _>(&jobs);
 }
 
 /// dx from dy and w, also the transposed convolution. Each of the stride² sub-pixel phases of dx is a convolution of dy
@@ -236,58 +277,89 @@ pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if s.is_empty() {
         return dx.fill(0.0);
     }
+    if let Some(face) = Face::input_gradient(s) {
+        return convolve(&face, dy, w, dx);
+    }
+    with_tile!(Isa::best(), tiled_input_gradient, (s, dy, w, dx));
+}
+
+fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     // dx row iy takes kernel rows i with i·d ≡ iy + top (mod s), from dy row q − i·d / s with q = (iy + top) / s.
     let reach = [s.reach(0), s.reach(1)];
     let size = [0, 1].map(|axis| (s.x[axis] - 1 + s.before[axis]) / s.stride[axis] + 1 + reach[axis]);
     let planes = Planes::new(dy, s.y, [1, 1], reach, size);
     let (area, [x_plane, _]) = (s.area(), s.planes());
     let x_image = s.groups * s.c * x_plane;
+    // The columns of each phase: the first q inside the image, the column it writes, their number; and the taps.
+    let [phases_y, phases_x] = [0, 1].map(|axis| {
+        let phase = |r: usize| {
+            let first = s.before[axis].saturating_sub(r).div_ceil(s.stride[axis]);
+            let start = first * s.stride[axis] + r - s.before[axis];
+            let hits = |i: &usize| i * s.dilation[axis] % s.stride[axis] == r;
+            let taps: Vec<usize> = (0..s.kernel[axis]).filter(hits).collect();
+            Phase { first, start, count: s.x[axis].saturating_sub(start).div_ceil(s.stride[axis]), taps }
+        };
+        let mut phases: Vec<Phase> = (0..s.stride[axis]).map(phase).filter(|phase| phase.count > 0).collect();
+        phases.sort_by_key(|phase| phase.start);
+        phases
+    });
+    // Two phases of equally many columns at stride 2 are computed side by side, so that whole vectors are written.
+    let paired = phases_x.len() == 2 && s.stride[1] == 2 && phases_x[0].count == phases_x[1].count;
+    let sides: Vec<&[Phase]> = phases_x.chunks(if paired { 2 } else { 1 }).collect();
+    let taps = |rows: &Phase, columns: &Phase| {
+        let row = |i: &usize| i * s.kernel[1];
+        rows.taps.iter().map(row).flat_map(|row| columns.taps.iter().map(move |j| row + j)).collect::<Vec<usize>>()
+    };
+    let taps: Vec<Vec<usize>> =
+        phases_y.iter().flat_map(|rows| phases_x.iter().map(|columns| taps(rows, columns))).collect();
+    let weights = (0..s.groups).map(|group| &w[group * s.o * s.c * area..]);
+    let lefts = weights.map(|w| Left::pack_taps::<NR>(w, s.o, s.c, area, &taps).into_iter().map(Some).collect());
+    let mut lefts: Vec<Vec<Option<Left<MR>>>> = lefts.collect();
     let mut pixels = Vec::new();
-    for phase in 0..s.stride[0] * s.stride[1] {
-        let r = [phase / s.stride[1], phase % s.stride[1]];
-        // The first q of this phase inside the image, the row it writes, and the number of rows; columns likewise.
-        let [rows, columns] = [0, 1].map(|axis| {
-            let first = s.before[axis].saturating_sub(r[axis]).div_ceil(s.stride[axis]);
-            let start = first * s.stride[axis] + r[axis] - s.before[axis];
-            (first, start, s.x[axis].saturating_sub(start).div_ceil(s.stride[axis]))
-        });
-        if rows.2 * columns.2 == 0 {
-            continue;
-        }
-        let [taps_i, taps_j] = [0, 1].map(|axis| {
-            let hits = move |i: &usize| i * s.dilation[axis] % s.stride[axis] == r[axis];
-            (0..s.kernel[axis]).filter(hits).collect::<Vec<_>>()
-        });
-        let (mut from_dy, mut from_w) = (Vec::new(), Vec::new());
-        for o in 0..s.o {
-            for i in &taps_i {
-                for j in &taps_j {
-                    let shift = [0, 1].map(|a| reach[a] - [i, j][a] * s.dilation[a] / s.stride[a]);
-                    from_dy.push(o * planes.area() + shift[0] * size[1] + shift[1]);
-                    from_w.push(o * s.c * area + i * s.kernel[1] + j);
-                }
-            }
-        }
-        for group in 0..s.groups {
-            let left = Left::pack(&w[group * s.o * s.c * area..], s.c, |c| c * area, &from_w);
-            let row = |start: usize, image: usize, row: usize| {
-                (0..s.n * rows.2).map(move |i| start + i / rows.2 * image + i % rows.2 * row).collect::<Vec<_>>()
+    for (y, rows) in phases_y.iter().enumerate() {
+        for (side, group) in sides.iter().flat_map(|side| (0..s.groups).map(move |group| (*side, group))) {
+            let lines = |start: usize, image: usize, row: usize| {
+                let line = move |i| start + i / rows.count * image + i % rows.count * row;
+                (0..s.n * rows.count).map(line).collect::<Vec<_>>()
             };
-            let first = rows.0 * size[1] + columns.0;
+            let mut part = |columns: &Phase| {
+                let x = phases_x.iter().position(|phase| phase.start == columns.start).unwrap_or(0);
+                let left = lefts[group][y * phases_x.len() + x].take().unwrap_or_default();
+                let mut offsets = Vec::new();
+                for o in 0..s.o {
+                    for i in &rows.taps {
+                        for j in &columns.taps {
+                            let shift = [0, 1].map(|a| reach[a] - [i, j][a] * s.dilation[a] / s.stride[a]);
+                            offsets.push(o * planes.area() + shift[0] * size[1] + shift[1]);
+                        }
+                    }
+                }
+                let first = rows.first * size[1] + columns.first;
+                let from = lines(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]);
+                Part { left, offsets, from }
+            };
             pixels.push(Pixels {
-                left,
-                offsets: from_dy.clone(),
-                from: row(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]),
-                to: row(group * s.c * x_plane + rows.1 * s.x[1] + columns.1, x_image, s.stride[0] * s.x[1]),
-                len: columns.2,
+                parts: side.iter().map(&mut part).collect(),
+                to: lines(group * s.c * x_plane + rows.start * s.x[1] + side[0].start, x_image, s.stride[0] * s.x[1]),
+                len: row_len::<MR>(s.c, side[0].count, size[1]),
+                wide: side[0].count,
                 step: s.stride[1],
             });
         }
     }
     let dx = Shared::new(dx);
     // SAFETY: every pixel has its own place.
-    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job(&planes.data, dx, x_plane) }).collect();
-    product(&jobs);
+    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job::<NR>(&planes.data, dx, x_plane) }).collect();
+    product::<MR, NR, _, _>(&jobs);
+}
+
+/// The places of dx along one axis that the taps with one remainder of the stride reach: `first` is the first q inside
+/// the image, `start` the place that it writes, `count` their number.
+struct Phase {
+    first: usize,
+    start: usize,
+    count: usize,
+    taps: Vec<usize>,
 }
 
 /// dw from x and dy. Writes all of dw.
@@ -295,6 +367,10 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if s.is_empty() {
         return dw.fill(0.0);
     }
+    with_tile!(Isa::best(), tiled_weight_gradient, (s, x, dy, dw));
+}
+
+fn tiled_weight_gradient<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let size = [0, 1].map(|axis| (s.y[axis] - 1) * s.stride[axis] + (s.kernel[axis] - 1) * s.dilation[axis] + 1);
     let (area, [_, y_plane]) = (s.area(), s.planes());
     let blocked = Blocked::new(x, s, size);
@@ -324,9 +400,9 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     }
     let y = Shared::new(dw);
     for group in 0..s.groups {
-        let left = Left::pack(&dy[group * s.o * y_plane..], s.o, |o| o * y_plane, &from_dy);
+        let left = Left::pack(&dy[group * s.o * y_plane..], s.o, depth::<NR>(from_dy.len()), |o| o * y_plane, &from_dy);
         let start = group * blocked.blocks * blocked.plane;
-        let pack = |panel: usize, k: Range<usize>, data: &mut [f32]| {
+        let pack = |_, panel: usize, k: Range<usize>, data: &mut [f32], first: Multiply<MR, NR>| {
             let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
             let mut count = 0;
             for (to, (from, _)) in columns[panel * NR..].iter().take(NR).enumerate() {
@@ -337,10 +413,10 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
                     count += 1;
                 }
             }
-            pack_runs(&blocked.data, &runs[..count], &from_x[k], data);
+            pack_runs(&blocked.data, &runs[..count], &from_x[k], data, first);
         };
-        let finish = |first: usize, panel: usize, tiles: &[Tile]| {
-            let rows = tiles.iter().flat_map(|tile| &tile.0);
+        let finish = |first: usize, panel: usize, tiles: &[&[Tile<MR, NR>]]| {
+            let rows = tiles[0].iter().flat_map(|tile| &tile.0);
             for (o, row) in (first..s.o).zip(rows) {
                 for ((_, to), sum) in columns[panel * NR..].iter().zip(row) {
                     // SAFETY: every sum has its own place, and groups follow one another.
@@ -348,7 +424,7 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
                 }
             }
         };
-        product(&[Job { left, columns: columns.len(), pack, finish }]);
+        product::<MR, NR, _, _>(&[Job { left: vec![left], columns: columns.len(), pack, finish }]);
     }
 }
 
@@ -392,7 +468,8 @@ impl Blocked {
 fn turn(x: &[f32], plane: usize, channels: usize, y: &mut [f32], block: usize) {
     if channels == 8 && block == 8 {
         let rows: [&[f32]; 8] = std::array::from_fn(|c| &x[c * plane..][..y.len() / 8]);
-        for (j, pixel) in y.chunks_exact_mut(8).enumerate() {
+        let whole = interleave_blocks(rows, y);
+        for (j, pixel) in y.chunks_exact_mut(8).enumerate().skip(whole) {
             for (v, row) in pixel.iter_mut().zip(rows) {
                 *v = row[j];
             }

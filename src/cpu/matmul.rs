@@ -1,9 +1,10 @@
 //! The f32 matrix product, in packed panels over all cores.
 
-use super::pack::{Left, Run, pack_columns, pack_runs};
+use super::pack::{Left, Run, depth, pack_columns, pack_runs};
 use super::parallel::for_rows;
 use super::product::{Job, Shared, product};
-use super::tile::{NR, Tile};
+use super::simd::Isa;
+use super::tile::{Multiply, Tile, with_tile};
 use std::ops::Range;
 
 /// A matrix read through strides: element (i, j) is `data[i * row_stride + j * col_stride]`.
@@ -47,26 +48,32 @@ pub fn matmul(y: &mut [f32], a: Matrix, b: Matrix) {
     if n == 1 && a.col_stride == 1 && b.row_stride == 1 {
         return for_rows(y, 1, |i, y| y[0] = dot(&a.data[i * a.row_stride..][..k], &b.data[..k]));
     }
+    with_tile!(Isa::best(), tiled, (y, a, b));
+}
+
+fn tiled<const MR: usize, const NR: usize>(y: &mut [f32], a: Matrix, b: Matrix) {
+    let (m, n, k) = (a.rows, b.cols, a.cols);
     let steps = |stride: usize| (0..k).map(|l| l * stride).collect::<Vec<_>>();
-    let left = Left::pack(a.data, m, |i| i * a.row_stride, &steps(a.col_stride));
+    let left = Left::<MR>::pack(a.data, m, depth::<NR>(k), |i| i * a.row_stride, &steps(a.col_stride));
     let steps = steps(b.row_stride);
-    let pack = |panel: usize, k: Range<usize>, data: &mut [f32]| {
-        let (first, count) = (panel * NR, NR.min(n - panel * NR));
+    let pack = |_, panel: usize, k: Range<usize>, data: &mut [f32], first: Multiply<MR, NR>| {
+        let (start, count) = (panel * NR, NR.min(n - panel * NR));
         if b.col_stride == 1 {
-            pack_runs(b.data, &[Run { to: 0, from: first, len: count }], &steps[k], data);
+            pack_runs(b.data, &[Run { to: 0, from: start, len: count }], &steps[k], data, first);
         } else {
-            pack_columns(b.data, count, |i| (first + i) * b.col_stride, &steps[k], data);
+            pack_columns::<NR>(b.data, count, |i| (start + i) * b.col_stride, &steps[k], data);
+            first.run(data);
         }
     };
     let y = Shared::new(y);
-    let finish = |first: usize, panel: usize, tiles: &[Tile]| {
-        for (i, row) in (first..m).zip(tiles.iter().flat_map(|tile| &tile.0)) {
+    let finish = |first: usize, panel: usize, tiles: &[&[Tile<MR, NR>]]| {
+        for (i, row) in (first..m).zip(tiles[0].iter().flat_map(|tile| &tile.0)) {
             let (column, count) = (panel * NR, NR.min(n - panel * NR));
             // SAFETY: every tile has its own place in y.
             unsafe { y.write(i * n + column, &row[..count]) };
         }
     };
-    product(&[Job { left, columns: n, pack, finish }]);
+    product::<MR, NR, _, _>(&[Job { left: vec![left], columns: n, pack, finish }]);
 }
 
 /// Σ a·b in 32 lanes, over at most 4,096 elements in f32, those totals in f64.

@@ -1,13 +1,15 @@
-//! What a fast f32 CPU op needs: reused buffers, parallel ranges, packed products, vectors.
+//! What a fast f32 CPU op needs: reused buffers, parallel ranges, packed products, vectors, functions.
 
 pub mod buffer;
 pub mod conv;
 pub mod guard;
+pub mod math;
 pub mod matmul;
 mod pack;
 pub mod parallel;
 mod product;
 pub mod simd;
 mod tile;
+mod winograd;
 
 pub use buffer::{CpuBuffer, NoMemory, try_zeros};

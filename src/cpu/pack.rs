@@ -1,21 +1,20 @@
 //! Panels for the tile product, packed from anything whose element (row, k) lies at row offset + k offset.
 
 use super::CpuBuffer;
-use super::simd::vectorized;
-use super::tile::{MR, NR};
+use super::product::Shared;
+use super::simd::{Isa, fetch, vectorized};
+use super::tile::{Move, Multiply};
 use rayon::prelude::*;
 
-/// The most k that one pass over a panel of b takes: NR · DEPTH floats stay in the first-level cache.
-const DEPTH: usize = 256;
-
-/// How k is cut into passes: equal ones of at most [`DEPTH`].
-pub fn depth(k: usize) -> usize {
-    k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1)
+/// How k is cut into passes: equal ones, so short that the panels of b stay in the first-level cache.
+pub fn depth<const NR: usize>(k: usize) -> usize {
+    let most = if NR > 24 { 192 } else { 256 };
+    k.div_ceil(k.div_ceil(most).max(1)).max(1)
 }
 
 /// The left matrix in panels of MR rows, pass by pass.
 #[derive(Default)]
-pub struct Left {
+pub struct Left<const MR: usize> {
     data: CpuBuffer,
     /// Rows.
     pub m: usize,
@@ -23,11 +22,17 @@ pub struct Left {
     pub k: usize,
 }
 
-impl Left {
-    /// Packs the matrix whose element (i, k) is `source[row(i) + offsets[k]]`.
-    pub fn pack(source: &[f32], m: usize, row: impl Fn(usize) -> usize + Sync, offsets: &[usize]) -> Left {
+impl<const MR: usize> Left<MR> {
+    /// Packs the matrix whose element (i, k) is `source[row(i) + offsets[k]]`, for passes of `depth` k.
+    pub fn pack(
+        source: &[f32],
+        m: usize,
+        depth: usize,
+        row: impl Fn(usize) -> usize + Sync,
+        offsets: &[usize],
+    ) -> Left<MR> {
         let k = offsets.len();
-        let (panels, depth) = (m.div_ceil(MR), depth(k));
+        let panels = m.div_ceil(MR);
         let mut data = CpuBuffer::uninit(panels * MR * k);
         if m == 0 || k == 0 {
             return Left { data, m, k };
@@ -50,6 +55,57 @@ impl Left {
         };
         data.par_chunks_mut(panels * MR * depth).enumerate().for_each(|(i, data)| pass(i, data));
         Left { data, m, k }
+    }
+
+    /// Packs the left matrices of several products from one weight [k, m, area] in one go: element (i, (l, t)) of the
+    /// product with `taps` is `w[(l·m + i)·area + taps[t]]`. No two products share a tap.
+    pub fn pack_taps<const NR: usize>(
+        w: &[f32],
+        k: usize,
+        m: usize,
+        area: usize,
+        taps: &[Vec<usize>],
+    ) -> Vec<Left<MR>> {
+        let panels = m.div_ceil(MR);
+        let left =
+            |taps: &Vec<usize>| Left { data: CpuBuffer::uninit(panels * MR * k * taps.len()), m, k: k * taps.len() };
+        let mut lefts: Vec<Left<MR>> = taps.iter().map(left).collect();
+        let shared: Vec<Shared> = lefts.iter_mut().map(|left| Shared::new(&mut left.data)).collect();
+        // Row l of the weight is one k of each tap: where the first panel has it in which product, and how far apart
+        // the panels of its pass lie.
+        let places = |l: usize| {
+            let product = |(product, taps): (usize, &Vec<usize>)| {
+                let (all, depth) = (k * taps.len(), depth::<NR>(k * taps.len()));
+                let place = move |(t, tap): (usize, &usize)| {
+                    let at = l * (all / k) + t;
+                    let from = at / depth * depth;
+                    (*tap, product, (panels * from + at - from) * MR, depth.min(all - from) * MR)
+                };
+                taps.iter().enumerate().map(place).collect::<Vec<_>>()
+            };
+            taps.iter().enumerate().flat_map(product).collect::<Vec<_>>()
+        };
+        (0..k).into_par_iter().with_min_len(4).for_each_init(
+            || CpuBuffer::uninit(area * MR),
+            |block, l| {
+                let places = places(l);
+                for panel in 0..panels {
+                    let row = |r: usize| &w[(l * m + (panel * MR + r).min(m - 1)) * area..][..area];
+                    let rows: [&[f32]; MR] = std::array::from_fn(row);
+                    vectorized(|| {
+                        let whole = interleave_blocks(rows, block);
+                        for (tap, v) in block.chunks_exact_mut(MR).enumerate().skip(whole) {
+                            v.iter_mut().zip(rows).for_each(|(v, row)| *v = row[tap]);
+                        }
+                        for &(tap, product, at, step) in &places {
+                            // SAFETY: every k of a product has its own place, and each is in one row of the weight.
+                            unsafe { shared[product].write(at + panel * step, &block[tap * MR..][..MR]) };
+                        }
+                    });
+                }
+            },
+        );
+        lefts
     }
 
     /// Panels of MR rows.
@@ -78,15 +134,53 @@ fn stretches(offsets: &[usize]) -> Vec<(usize, usize)> {
 
 /// As [`scatter_panel`], for offsets that are mostly neighbours.
 #[inline(always)]
-fn interleave_panel(source: &[f32], rows: [usize; MR], stretches: &[(usize, usize)], mut panel: &mut [f32]) {
+fn interleave_panel<const MR: usize>(
+    source: &[f32],
+    rows: [usize; MR],
+    stretches: &[(usize, usize)],
+    mut panel: &mut [f32],
+) {
     for &(offset, len) in stretches {
         let (here, rest) = std::mem::take(&mut panel).split_at_mut(len * MR);
         panel = rest;
-        let [a, b, c, d] = rows.map(|row| &source[row + offset..][..len]);
-        for ((((v, a), b), c), d) in here.chunks_exact_mut(MR).zip(a).zip(b).zip(c).zip(d) {
-            v.copy_from_slice(&[*a, *b, *c, *d]);
+        let rows = rows.map(|row| &source[row + offset..][..len]);
+        let whole = interleave_blocks(rows, here);
+        for (i, v) in here.chunks_exact_mut(MR).enumerate().skip(whole) {
+            for (v, row) in v.iter_mut().zip(rows) {
+                *v = row[i];
+            }
         }
     }
+}
+
+/// panel[k, r] = rows[r][k] for as many k as fill whole blocks of 4 by 4; returns how many.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn interleave_blocks<const MR: usize>(rows: [&[f32]; MR], panel: &mut [f32]) -> usize {
+    use std::arch::x86_64::*;
+    let blocks = panel.len() / MR / 4;
+    assert!(MR.is_multiple_of(4) && rows.iter().all(|row| row.len() >= 4 * blocks));
+    for at in 0..blocks {
+        for r in (0..MR).step_by(4) {
+            // SAFETY: SSE is part of x86-64; row and panel hold these elements by the assertion.
+            unsafe {
+                let [mut a, mut b, mut c, mut d] =
+                    std::array::from_fn(|i| _mm_loadu_ps(rows[r + i].as_ptr().add(4 * at)));
+                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+                for (i, v) in [a, b, c, d].into_iter().enumerate() {
+                    _mm_storeu_ps(panel.as_mut_ptr().add((4 * at + i) * MR + r), v);
+                }
+            }
+        }
+    }
+    4 * blocks
+}
+
+/// Without vectors of this kind: none.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub fn interleave_blocks<const MR: usize>(_: [&[f32]; MR], _: &mut [f32]) -> usize {
+    0
 }
 
 /// panel[k, r] = source[rows[r] + offsets[k]]
@@ -114,50 +208,71 @@ pub struct Run {
 }
 
 /// Reading whole vectors goes this far beyond the last element of a run: sources have so much room behind them.
-pub const SLACK: usize = 8;
+pub const SLACK: usize = 16;
 
 /// The size of a buffer for a panel of b: whole vectors are written, so there is room behind.
-pub fn panel_len(depth: usize) -> usize {
+pub fn panel_len<const NR: usize>(depth: usize) -> usize {
     depth * NR + SLACK
 }
 
-/// panel[k, run.to + i] = source[run.from + offsets[k] + i]. Columns that no run covers become 0.
-pub fn pack_runs(source: &[f32], runs: &[Run], offsets: &[usize], panel: &mut [f32]) {
+/// panel[k, run.to + i] = source[run.from + offsets[k] + i], and the first tile of the panel. Columns that no run covers
+/// become 0.
+pub fn pack_runs<const MR: usize, const NR: usize>(
+    source: &[f32],
+    runs: &[Run],
+    offsets: &[usize],
+    panel: &mut [f32],
+    first: Multiply<MR, NR>,
+) {
     let Some(last) = runs.last() else { return };
-    assert!(last.to + last.len <= NR && panel.len() >= panel_len(offsets.len()));
+    assert!(last.to + last.len <= NR && panel.len() >= panel_len::<NR>(offsets.len()));
     if last.to + last.len < NR {
         for (row, &offset) in panel.chunks_exact_mut(NR).zip(offsets) {
             row.fill(0.0);
             runs.iter()
                 .for_each(|run| row[run.to..][..run.len].copy_from_slice(&source[run.from + offset..][..run.len]));
         }
-        return;
+        return first.run(panel);
     }
-    let reach = runs.iter().map(|run| run.from + run.len.next_multiple_of(8)).max().unwrap_or(0);
+    match Isa::best() {
+        Isa::Avx512 => pack_whole::<16, MR, NR>(source, runs, offsets, panel, first),
+        _ => pack_whole::<8, MR, NR>(source, runs, offsets, panel, first),
+    }
+}
+
+/// [`pack_runs`] in vectors of W, for runs that cover the whole panel.
+#[inline(always)]
+fn pack_whole<const W: usize, const MR: usize, const NR: usize>(
+    source: &[f32],
+    runs: &[Run],
+    offsets: &[usize],
+    panel: &mut [f32],
+    mut first: Multiply<MR, NR>,
+) {
+    let reach = runs.iter().map(|run| run.from + run.len.next_multiple_of(W)).max().unwrap_or(0);
     assert!(offsets.iter().max().is_none_or(|offset| offset + reach <= source.len()), "the source lacks slack");
     let mut moves = [Move { from: 0, to: 0 }; NR];
     let mut count = 0;
     for run in runs {
-        for i in (0..run.len).step_by(8) {
+        for i in (0..run.len).step_by(W) {
             moves[count] = Move { from: run.from + i, to: run.to + i };
             count += 1;
         }
     }
+    let moves = &moves[..count];
     // SAFETY: checked above: every run, extended to whole vectors, lies inside source and panel, which have SLACK
     // behind. What is written beyond a run is overwritten by the next run or the next k.
-    vectorized(|| unsafe {
-        match count {
-            3 => copy_vectors::<3>(source, &moves, offsets, panel),
-            4 => copy_vectors::<4>(source, &moves, offsets, panel),
-            5 => copy_vectors::<5>(source, &moves, offsets, panel),
-            6 => copy_vectors::<6>(source, &moves, offsets, panel),
-            _ => copy_any(source, &moves[..count], offsets, panel),
+    unsafe {
+        if first.run_packing(source, moves, offsets, panel) {
+            return;
         }
-    });
+        vectorized(|| copy_moves::<W, NR>(source, moves, offsets, panel));
+    }
+    first.run(panel);
 }
 
 /// panel[k, i] = source[columns(i) + offsets[k]] for columns that are no neighbours; those beyond `count` become 0.
-pub fn pack_columns(
+pub fn pack_columns<const NR: usize>(
     source: &[f32],
     count: usize,
     columns: impl Fn(usize) -> usize,
@@ -171,43 +286,29 @@ pub fn pack_columns(
     }
 }
 
-/// One vector of eight to be copied.
-#[derive(Clone, Copy)]
-struct Move {
-    from: usize,
-    to: usize,
-}
-
 /// How many k ahead the source is fetched into the cache: rows lie too far apart for the processor to guess.
 const AHEAD: usize = 8;
 
 /// # Safety
-/// Every move lies inside the source at every offset, and inside a panel of as many rows.
+/// Every move of W lies inside the source at every offset, and inside a panel of as many rows.
 #[inline(always)]
-unsafe fn copy_vectors<const N: usize>(source: &[f32], moves: &[Move; NR], offsets: &[usize], panel: &mut [f32]) {
-    let moves: [Move; N] = std::array::from_fn(|i| moves[i]);
-    // SAFETY: the caller vouches for it.
-    unsafe { copy_any(source, &moves, offsets, panel) }
-}
-
-/// # Safety
-/// As [`copy_vectors`].
-#[inline(always)]
-unsafe fn copy_any(source: &[f32], moves: &[Move], offsets: &[usize], panel: &mut [f32]) {
+unsafe fn copy_moves<const W: usize, const NR: usize>(
+    source: &[f32],
+    moves: &[Move],
+    offsets: &[usize],
+    panel: &mut [f32],
+) {
     let mut to = panel.as_mut_ptr();
     for (k, &offset) in offsets.iter().enumerate() {
-        #[cfg(target_arch = "x86_64")]
         if let Some(&next) = offsets.get(k + AHEAD) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a hint that reads nothing; every x86-64 processor has it.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(source.as_ptr().wrapping_add(next + moves[0].from).cast()) };
+            fetch(source.as_ptr().wrapping_add(next + moves[0].from));
         }
         for m in moves {
             // SAFETY: the caller vouches for it.
             unsafe {
                 to.add(m.to)
-                    .cast::<[f32; 8]>()
-                    .write_unaligned(source.as_ptr().add(m.from + offset).cast::<[f32; 8]>().read_unaligned())
+                    .cast::<[f32; W]>()
+                    .write_unaligned(source.as_ptr().add(m.from + offset).cast::<[f32; W]>().read_unaligned())
             }
         }
         // SAFETY: at most one past the end.

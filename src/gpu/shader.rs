@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = shader_files! {
     "adam.wgsl"
     "axis_map.wgsl"
     "batch_norm.wgsl"
+    "bias_activation.wgsl"
     "binary.wgsl"
     "conv2d.wgsl"
     "conv2d_input.wgsl"

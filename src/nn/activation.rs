@@ -1,6 +1,7 @@
 //! Layers without parameters: activations and changes of shape.
 
 use super::{Mode, Module};
+use crate::ops::Activation;
 use crate::tensor::Tensor;
 
 /// max(x, 0)
@@ -9,6 +10,10 @@ pub struct Relu;
 impl Module for Relu {
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
         x.relu()
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(Activation::LeakyRelu { slope: 0.0 })
     }
 }
 
@@ -22,6 +27,10 @@ impl Module for LeakyRelu {
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
         x.leaky_relu(self.slope)
     }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(Activation::LeakyRelu { slope: self.slope })
+    }
 }
 
 /// tanh x
@@ -31,6 +40,10 @@ impl Module for Tanh {
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
         x.tanh()
     }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(Activation::Tanh)
+    }
 }
 
 /// 1 / (1 + e^−x)
@@ -39,6 +52,10 @@ pub struct Sigmoid;
 impl Module for Sigmoid {
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
         x.sigmoid()
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(Activation::Sigmoid)
     }
 }
 

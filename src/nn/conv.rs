@@ -2,7 +2,7 @@
 
 use super::init::Initializer;
 use super::{Mode, Module, Parameter};
-use crate::ops::Conv2d;
+use crate::ops::{Activation, Conv2d};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -95,10 +95,19 @@ impl Conv2dLayer {
     }
 }
 
+/// f(y + b), or f(y) without a bias.
+pub(super) fn finished(y: Tensor, bias: &Option<Parameter>, f: Activation) -> Tensor {
+    bias.as_ref().map_or_else(|| f.of(&y), |bias| y.bias_activation(&bias.get(), f))
+}
+
 impl Module for Conv2dLayer {
-    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.forward_activated(x, mode, Activation::Identity)
+    }
+
+    fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
         let y = x.conv2d(&self.weight.get(), self.padding.conv(size(x), self.kernel, self.stride));
-        self.bias.as_ref().map_or(y.clone(), |bias| y.add_channel_bias(&bias.get()))
+        finished(y, &self.bias, f)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {
@@ -144,7 +153,12 @@ impl ConvTranspose2dLayer {
 
 impl Module for ConvTranspose2dLayer {
     #[track_caller]
-    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.forward_activated(x, mode, Activation::Identity)
+    }
+
+    #[track_caller]
+    fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
         let geometry = self.padding.transposed(size(x), self.kernel, self.stride, self.output_padding);
         let Some((conv, result)) = geometry else {
             panic!(
@@ -155,7 +169,7 @@ impl Module for ConvTranspose2dLayer {
             );
         };
         let y = x.conv_transpose2d(&self.weight.get(), conv, result);
-        self.bias.as_ref().map_or(y.clone(), |bias| y.add_channel_bias(&bias.get()))
+        finished(y, &self.bias, f)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

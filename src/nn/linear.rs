@@ -2,6 +2,7 @@
 
 use super::init::Initializer;
 use super::{Mode, Module, Parameter};
+use crate::ops::Activation;
 use crate::tensor::Tensor;
 
 /// y = x·wᵀ + b for `x [N, in]`, `w [out, in]`, `b [out]`.
@@ -20,8 +21,12 @@ impl Linear {
 }
 
 impl Module for Linear {
-    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
-        x.linear(&self.weight.get(), self.bias.as_ref().map(Parameter::get).as_ref())
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.forward_activated(x, mode, Activation::Identity)
+    }
+
+    fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
+        super::conv::finished(x.linear(&self.weight.get(), None), &self.bias, f)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

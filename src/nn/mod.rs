@@ -18,6 +18,7 @@ pub use norm::{BatchNorm, Convention, InstanceNorm};
 pub use resample::{Blur, ReflectPad, Upsample, Upsampling};
 pub use residual::{GlobalSumPool, ResidualBlock};
 
+use crate::ops::Activation;
 use crate::tensor::Tensor;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -72,6 +73,16 @@ pub enum Mode {
 pub trait Module: Send + Sync {
     /// The output for a batch. Shapes are stated by each layer.
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor;
+
+    /// f of the output, for a layer that is followed by an activation: in one pass where there is a kernel for both.
+    fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
+        f.of(&self.forward(x, mode))
+    }
+
+    /// The function that this layer is, if it is one of those.
+    fn activation(&self) -> Option<Activation> {
+        None
+    }
 
     /// What an optimiser updates, by name, in a fixed order.
     fn parameters(&self) -> Vec<(String, Parameter)> {
@@ -139,9 +150,16 @@ impl Sequential {
     /// The output, and what the layers of these names give on the way, in the layers' order.
     pub fn forward_with(&self, x: &Tensor, mode: Mode, names: &[String]) -> (Tensor, Vec<Tensor>) {
         let (mut y, mut between) = (x.clone(), Vec::new());
-        for (name, layer) in &self.layers {
-            y = layer.forward(&y, mode);
-            if names.contains(name) {
+        let mut layers = self.layers.iter().peekable();
+        while let Some((name, layer)) = layers.next() {
+            let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
+            // An activation is computed along with the layer before it, unless what lies between is asked for.
+            let follows = layers.next_if(|(_, next)| next.activation().is_some() && !wanted(name));
+            y = match follows.and_then(|(_, next)| next.activation()) {
+                Some(f) => layer.forward_activated(&y, mode, f),
+                None => layer.forward(&y, mode),
+            };
+            if wanted(follows.map_or(name, |(name, _)| name)) {
                 between.push(y.clone());
             }
         }
@@ -170,7 +188,7 @@ impl Sequential {
 
 impl Module for Sequential {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.layers.iter().fold(x.clone(), |x, (_, layer)| layer.forward(&x, mode))
+        self.forward_with(x, mode, &[]).0
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

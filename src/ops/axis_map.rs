@@ -30,6 +30,16 @@ struct Rows {
     weight: Vec<f64>,
     /// The table as the kernel reads it, on the device that used it last.
     on_device: Mutex<Option<(Gpu, GpuBuffer)>>,
+    /// The stretches of neighbours that are moved, if the map only moves elements.
+    moves: OnceLock<Option<Vec<Stretch>>>,
+}
+
+/// Elements `from`, `from + 1`, … (or `from − 1`, …) go to places from the end of the stretch before on.
+#[derive(Clone, Copy, PartialEq)]
+struct Stretch {
+    from: usize,
+    len: usize,
+    backwards: bool,
 }
 
 /// Rows with more entries are summed in parts: no kernel loop is long.
@@ -43,6 +53,32 @@ impl Rows {
     fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
         let entries = self.start[i] as usize..self.start[i + 1] as usize;
         entries.map(|k| (self.from[k] as usize, self.weight[k]))
+    }
+
+    /// How the map moves elements, if each place takes one unchanged.
+    fn moves(&self) -> Option<&[Stretch]> {
+        let find = || {
+            let one_each = self.start.windows(2).all(|w| w[1] - w[0] == 1) && self.weight.iter().all(|&w| w == 1.0);
+            one_each.then(|| {
+                let mut stretches: Vec<Stretch> = Vec::new();
+                for from in self.from.iter().map(|&from| from as usize) {
+                    if let Some(last) = stretches.last_mut() {
+                        let (up, down) = (last.from + last.len, last.from.checked_sub(last.len));
+                        if from == up && (last.len == 1 || !last.backwards) {
+                            (last.len, last.backwards) = (last.len + 1, false);
+                            continue;
+                        }
+                        if Some(from) == down && (last.len == 1 || last.backwards) {
+                            (last.len, last.backwards) = (last.len + 1, true);
+                            continue;
+                        }
+                    }
+                    stretches.push(Stretch { from, len: 1, backwards: false });
+                }
+                stretches
+            })
+        };
+        self.moves.get_or_init(find).as_deref()
     }
 
     fn longest(&self) -> usize {
@@ -63,7 +99,7 @@ impl Rows {
                 (from[k], weight[k]) = (i as u32, w);
             }
         }
-        Rows { in_len: self.out_len(), start, from, weight, on_device: Mutex::default() }
+        Rows { in_len: self.out_len(), start, from, weight, on_device: Mutex::default(), moves: OnceLock::new() }
     }
 
     fn upload(&self, gpu: &Gpu) -> Result<GpuBuffer> {
@@ -94,7 +130,7 @@ impl AxisMap {
             }
             start.push(from.len() as u32);
         }
-        let rows = Rows { in_len, start, from, weight, on_device: Mutex::default() };
+        let rows = Rows { in_len, start, from, weight, on_device: Mutex::default(), moves: OnceLock::new() };
         AxisMap { pair: Arc::new(Pair { rows, columns: OnceLock::new() }), transposed: false }
     }
 
@@ -221,6 +257,22 @@ impl Op for MapAxis {
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
         let (rows, inner, x) = (self.map.rows(), self.inner(x[0].shape), x[0].data);
         let out_len = rows.out_len();
+        if inner == 1
+            && let Some(moves) = rows.moves()
+        {
+            return for_rows(y, out_len, |o, mut y| {
+                let x = &x[o * rows.in_len..];
+                for m in moves {
+                    let (here, rest) = std::mem::take(&mut y).split_at_mut(m.len);
+                    y = rest;
+                    if m.backwards {
+                        here.iter_mut().zip((0..=m.from).rev()).for_each(|(y, from)| *y = x[from]);
+                    } else {
+                        here.copy_from_slice(&x[m.from..][..m.len]);
+                    }
+                }
+            });
+        }
         if inner == 1 {
             return for_rows(y, out_len, |o, y| {
                 let x = &x[o * rows.in_len..];

@@ -37,6 +37,18 @@ impl Sizes {
         (0..self.n).map(move |n| (n * self.c + c) * self.l..(n * self.c + c + 1) * self.l)
     }
 
+    /// Calls `work(channel, where the plane begins, plane of y)` for each plane of l elements, over all cores.
+    fn for_planes(self, y: &mut [f32], work: impl Fn(usize, usize, &mut [f32]) + Sync) {
+        // Whole planes are shared out, not images: instance normalisation has one image of many channels.
+        let planes = if self.l < 16 { self.c } else { 1 };
+        for_rows(y, planes * self.l, |row, y| {
+            for (i, y) in y.chunks_exact_mut(self.l).enumerate() {
+                let plane = row * planes + i;
+                work(plane % self.c, plane * self.l, y);
+            }
+        });
+    }
+
     /// Whether the kernels on whole vec4s may be used.
     fn whole_quads(self, gpu: &Gpu) -> bool {
         self.l > 0 && self.l.is_multiple_of(4) && !tuning::general_only(gpu)
@@ -172,8 +184,8 @@ impl Op for Moments {
             let exact = s.channel(c).map(|run| sum_run(&x[run])).sum::<f64>() / s.count() as f64;
             *mean = exact as f32;
             let squares = |run: std::ops::Range<usize>| {
-                let mut lanes = [0.0f32; 8];
-                let rows = x[run].chunks_exact(8);
+                let mut lanes = [0.0f32; 16];
+                let rows = x[run].chunks_exact(16);
                 let rest: f64 = rows.remainder().iter().map(|&v| (v as f64 - exact).powi(2)).sum();
                 for row in rows {
                     for (lane, &v) in lanes.iter_mut().zip(row) {
@@ -274,13 +286,9 @@ impl Op for BatchNorm {
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
         let s = Sizes::of(x[0].shape);
         let scale = scales(x[1].data, x[2].data, self.eps);
-        for_rows(y, s.c * s.l, |n, y| {
-            let image = &x[0].data[n * s.c * s.l..];
-            for c in 0..s.c {
-                let (mean, scale, beta) = (x[1].data[c], scale[c], x[3].data[c]);
-                let run = c * s.l..(c + 1) * s.l;
-                y[run.clone()].iter_mut().zip(&image[run]).for_each(|(y, x)| *y = (x - mean) * scale + beta);
-            }
+        s.for_planes(y, |c, place, y| {
+            let (mean, scale, beta) = (x[1].data[c], scale[c], x[3].data[c]);
+            y.iter_mut().zip(&x[0].data[place..]).for_each(|(y, x)| *y = (x - mean) * scale + beta);
         });
     }
 
@@ -444,16 +452,12 @@ impl Op for BatchNormInput {
         let s = Sizes::of(x[0].shape);
         let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
         let count = s.count() as f32;
-        for_rows(y, s.c * s.l, |n, y| {
-            let image = n * s.c * s.l;
-            for c in 0..s.c {
-                let (mean, scale) = (x[1].data[c], x[2].data[c] * inv[c]);
-                let (sum, slope) = (x[3].data[c] / count, inv[c] * x[3].data[s.c + c] / count);
-                let run = image + c * s.l..image + (c + 1) * s.l;
-                let pairs = x[0].data[run.clone()].iter().zip(&x[4].data[run]);
-                for (y, (x, dy)) in y[c * s.l..(c + 1) * s.l].iter_mut().zip(pairs) {
-                    *y = scale * (dy - sum - (x - mean) * slope);
-                }
+        s.for_planes(y, |c, place, y| {
+            let (mean, scale) = (x[1].data[c], x[2].data[c] * inv[c]);
+            let (sum, slope) = (x[3].data[c] / count, inv[c] * x[3].data[s.c + c] / count);
+            let pairs = x[0].data[place..].iter().zip(&x[4].data[place..]);
+            for (y, (x, dy)) in y.iter_mut().zip(pairs) {
+                *y = scale * (dy - sum - (x - mean) * slope);
             }
         });
     }

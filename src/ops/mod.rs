@@ -1,7 +1,7 @@
 //! The op table: one file a family, beside the shader of the same name; derived ops have no kernel of their own.
 //!
 //! With kernels (each on all three devices): `unary`, `binary`, `select`; `layout` (also concat), `axis_map`; `reduce`,
-//! `extremum`; `matmul` and the three faces of convolution; `batch_norm`, `max_pool`; `random`; `adam`.
+//! `extremum`; `matmul` and the three faces of convolution; `batch_norm`, `bias_activation`, `max_pool`; `random`; `adam`.
 //!
 //! Made of those: `activation`, `reduce_more`, `softmax`, `losses`, `unrolled`; by `axis_map`, a sparse linear map along
 //! one axis whose gradient is its transpose: `gather`, `pad_modes`, `resample`, `pool`; by `batch_norm` of reshaped
@@ -11,6 +11,7 @@ pub mod activation;
 pub mod adam;
 pub mod axis_map;
 pub mod batch_norm;
+pub mod bias_activation;
 pub mod binary;
 pub mod concat;
 pub mod conv2d;
@@ -37,6 +38,7 @@ pub mod unary;
 pub mod unrolled;
 
 pub use axis_map::AxisMap;
+pub use bias_activation::Activation;
 pub use conv2d::Conv2d;
 pub use indices::Indices;
 pub use pad_modes::PadMode;
