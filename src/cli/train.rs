@@ -101,7 +101,13 @@ pub fn run(args: Args) -> Result<u8> {
         say(&format!("run folder: {}", folder.path().display()));
     }
     let stop = stop_on_signals()?;
-    let outcome = train(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet))?;
+    let outcome = train(
+        &recipe,
+        &folder,
+        &device,
+        &stop,
+        &mut Progress::new(args.quiet, matches!(device, crate::Device::Gpu(_))),
+    )?;
     report(&args, &folder, &outcome)?;
     Ok(if outcome.interrupted { 1 } else { 0 })
 }
