@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because linking wgpu is slow.
 
+mod arena;
 mod autograd;
 mod checkpoint;
 mod determinism;

@@ -102,6 +102,8 @@ pub fn kernel_rows() -> Vec<KernelRow> {
         ),
         row("adam", Bytes(28.0 * ADAM as f64), &[&[ADAM], &[ADAM], &[ADAM], &[ADAM]], &[few1, few1, few1, few1], adam),
         row("leaky_relu", Bytes(8.0 * many as f64), &[&[many]], &[few1], |t| vec![t[0].leaky_relu(0.2)]),
+        // What a call costs: there is next to nothing to compute.
+        row("leaky_relu, 64 elements", Bytes(8.0 * 64.0), &[&[64]], &[&[64]], |t| vec![t[0].leaky_relu(0.2)]),
         row("tanh", Bytes(8.0 * many as f64), &[&[many]], &[few1], |t| vec![t[0].tanh()]),
         row("add", Bytes(12.0 * many as f64), &[&[many], &[many]], &[few1, few1], |t| vec![&t[0] + &t[1]]),
         row("add a value a channel", Bytes(2.0 * pass), &[planes, &[64]], &[small, &[5]], |t| {

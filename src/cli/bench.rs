@@ -4,7 +4,7 @@ use super::bench_profile::profile;
 use super::{device, print_line, say, use_threads};
 use crate::bench::{KernelResult, Limits, StepResult, Workload, kernel_rows, measure_kernel, measure_steps};
 use crate::error::{Error, Result};
-use crate::gpu::AdapterKind;
+use crate::gpu::{AdapterKind, GpuOptions};
 use crate::tensor::Device;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -52,6 +52,9 @@ pub struct Args {
     /// later runs on it; prints it and where it is. Deleting the file restores the built-in table.
     #[arg(long, conflicts_with = "profile")]
     tune: bool,
+    /// Compile a GPU's kernels with bounds checks, to see what those cost.
+    #[arg(long, conflicts_with_all = ["steps", "growth", "tune"])]
+    checked: bool,
     /// Choose kernels as for a hardware GPU, whatever the adapter is: to count its dispatches on a software adapter.
     #[arg(long)]
     as_hardware: bool,
@@ -65,37 +68,62 @@ pub struct Args {
     one: One,
 }
 
-/// What a process of its own is told: one workload with its sizes.
+/// One workload with its sizes: what a process of its own is told, and `--profile`.
 #[derive(clap::Args)]
 struct One {
     #[arg(long, hide = true, value_name = "WORKLOAD")]
     one: Option<String>,
-    #[arg(long, hide = true, requires = "one")]
+    /// Images, for --profile [default: the workload's].
+    #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    #[arg(long, hide = true, requires = "one")]
+    /// Height and width of images, for --profile [default: the workload's].
+    #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    #[arg(long, hide = true, requires = "one")]
+    /// Channels of the first layer, for --profile [default: the workload's].
+    #[arg(long, value_name = "N")]
     width: Option<usize>,
+}
+
+impl One {
+    fn workload(&self, key: &str) -> Result<Workload> {
+        let standard = Workload::named(key)?;
+        let given = |option: &str, value: Option<usize>, standard: usize| match value {
+            Some(value) if !(1..=1 << 16).contains(&value) => {
+                Err(Error::Usage(format!("--{option} {value}: takes 1 to 65536")))
+            }
+            value => Ok(value.unwrap_or(standard)),
+        };
+        Ok(Workload {
+            batch: given("batch", self.batch, standard.batch)?,
+            size: given("size", self.size, standard.size)?,
+            width: given("width", self.width, standard.width)?,
+            ..standard
+        })
+    }
 }
 
 pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
-    let (device, line) = device::open(&args.device)?;
+    let options = GpuOptions { checked: args.checked, ..GpuOptions::default() };
+    let (device, line) = device::open_with(&args.device, options)?;
     if let (Device::Gpu(gpu), true) = (&device, args.as_hardware) {
         gpu.tune_as(Some(AdapterKind::Discrete));
     }
     if let Some(key) = &args.one.one {
-        return one(key, &args.one, &device);
+        return one(&args.one.workload(key)?, &device);
     }
     if args.tune {
         return tune(&device, &line, args.json);
     }
     if let Some(key) = &args.profile {
-        return profile(&Workload::named(key)?, &device, &line, args.json);
+        return profile(&args.one.workload(key)?, &device, &line, args.json);
+    }
+    if args.one.batch.or(args.one.size).or(args.one.width).is_some() {
+        return Err(Error::Usage("--batch, --size and --width are for --profile: other rows have fixed sizes".into()));
     }
     let wanted = |name: &str| args.filter.as_ref().is_none_or(|text| name.contains(text.as_str()));
-    let all = !(args.kernels || args.steps || args.growth);
-    let rows: Vec<_> = match all || args.kernels {
+    let all = !(args.kernels || args.steps || args.growth || args.checked);
+    let rows: Vec<_> = match all || args.kernels || args.checked {
         true => kernel_rows().into_iter().filter(|row| wanted(row.name)).collect(),
         false => Vec::new(),
     };
@@ -247,15 +275,8 @@ fn result_json(r: &StepResult) -> serde_json::Value {
 const FIRST: &str = "first";
 
 /// In the process of its own: times one workload, says when the first step is done and prints the rest.
-fn one(key: &str, sizes: &One, device: &Device) -> Result<u8> {
-    let standard = Workload::named(key)?;
-    let workload = Workload {
-        batch: sizes.batch.unwrap_or(standard.batch),
-        size: sizes.size.unwrap_or(standard.size),
-        width: sizes.width.unwrap_or(standard.width),
-        ..standard
-    };
-    let result = measure_steps(&workload, device, || {
+fn one(workload: &Workload, device: &Device) -> Result<u8> {
+    let result = measure_steps(workload, device, || {
         print_line(FIRST)?;
         std::io::stdout().flush().map_err(|e| Error::io("cannot write", "standard output", e))
     })?;

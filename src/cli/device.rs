@@ -24,6 +24,7 @@ pub fn open_with(text: &str, options: GpuOptions) -> Result<(Device, String)> {
     let gpu = |choice: AdapterChoice, why: &str| -> Result<(Device, String)> {
         let gpu = Gpu::open(&choice, options)?;
         gpu.use_stored_tuning()?;
+        gpu.use_stored_pipelines();
         let report = gpu.report();
         let line = format!("gpu {}, {} ({}){why}", report.name, report.backend, report.kind);
         Ok((Device::Gpu(gpu), line))

@@ -4,7 +4,11 @@ use crate::train::{Observer, Row, run::Start};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
+
+/// A first step that takes longer is explained.
+const COMPILING: Duration = Duration::from_secs(1);
 
 /// Seconds between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -19,13 +23,27 @@ pub struct Progress {
     to: u64,
     batch: usize,
     pictures: bool,
+    /// Whether kernels are compiled in the first step; and what is dropped when it is done.
+    compiles: bool,
+    first_step: Option<Sender<()>>,
 }
 
 impl Progress {
-    /// `quiet` shows nothing.
-    pub fn new(quiet: bool) -> Progress {
+    /// `quiet` shows nothing; `compiles` says that the device compiles kernels in the first step.
+    pub fn new(quiet: bool, compiles: bool) -> Progress {
         let now = Instant::now();
-        Progress { quiet, bar: None, begun: now, last_line: now, from: 0, to: 0, batch: 0, pictures: false }
+        Progress {
+            quiet,
+            bar: None,
+            begun: now,
+            last_line: now,
+            from: 0,
+            to: 0,
+            batch: 0,
+            pictures: false,
+            compiles,
+            first_step: None,
+        }
     }
 
     fn say(&self, line: &str) {
@@ -34,6 +52,22 @@ impl Progress {
             Some(bar) => bar.println(line),
             None => super::say(line),
         }
+    }
+
+    /// Says why nothing moves, unless the first step is done soon.
+    fn explain_first_step(&mut self) {
+        let (sender, done) = mpsc::channel();
+        self.first_step = Some(sender);
+        let bar = self.bar.clone();
+        std::thread::spawn(move || {
+            if done.recv_timeout(COMPILING) == Err(RecvTimeoutError::Timeout) {
+                let line = "compiling kernels for the first step (the driver keeps them for later runs) ...";
+                match bar {
+                    Some(bar) => bar.println(line),
+                    None => super::say(line),
+                }
+            }
+        });
     }
 
     /// Images per second since the start.
@@ -77,9 +111,13 @@ impl Observer for Progress {
             bar.reset_eta();
             self.bar = Some(bar);
         }
+        if self.compiles && !self.quiet {
+            self.explain_first_step();
+        }
     }
 
     fn step(&mut self, step: u64, row: Option<&Row>) {
+        self.first_step = None;
         let line_due = self.bar.is_none() && (self.last_line.elapsed() >= LINE_EVERY || step == self.to);
         if let Some(bar) = &self.bar {
             bar.set_position(step);

@@ -107,7 +107,8 @@ pub fn run(args: Args) -> Result<u8> {
         say(&format!("run folder: {}", folder.path().display()));
     }
     let stop = stop_on_signals()?;
-    let outcome = train_any(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet))?;
+    let compiles = matches!(device, crate::Device::Gpu(_));
+    let outcome = train_any(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet, compiles))?;
     report(&args, &folder, &recipe, &outcome)?;
     Ok(if outcome.interrupted { 1 } else { 0 })
 }

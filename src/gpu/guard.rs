@@ -107,8 +107,8 @@ impl Gpu {
         let recorder = &mut self.lock();
         for (at, (raw, bytes)) in (0..).step_by(2).zip(all) {
             raw.mark_used(recorder.batch());
-            recorder.copy(self, (raw.wgpu(), 0), (&staging, at * GUARD), GUARD);
-            recorder.copy(self, (raw.wgpu(), GUARD + inner(*bytes)), (&staging, (at + 1) * GUARD), GUARD);
+            recorder.copy(self, (raw.wgpu(), 0), (&staging, at * GUARD), GUARD)?;
+            recorder.copy(self, (raw.wgpu(), GUARD + inner(*bytes)), (&staging, (at + 1) * GUARD), GUARD)?;
         }
         recorder.submit(self)?;
         let submission = recorder.last_submission();

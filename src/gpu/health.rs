@@ -48,6 +48,11 @@ impl Gpu {
         self.trouble(message.as_deref().unwrap_or(otherwise))
     }
 
+    /// Keeps an error for all calls to come.
+    pub(super) fn spoil(&self, error: &Error) {
+        self.0.health.set(&self.0.health.error, error.to_string());
+    }
+
     pub(super) fn trouble(&self, message: &str) -> Error {
         // The lock may be held by this very thread.
         let last = self.0.recorder.try_lock().map(|recorder| recorder.last_label().to_string()).unwrap_or_default();

@@ -133,6 +133,12 @@ struct Inner {
     tuned_as: Mutex<Option<AdapterKind>>,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        stored::leave(&self.pipelines);
+    }
+}
+
 #[derive(Default)]
 struct Counters {
     dispatches: AtomicU64,
@@ -325,8 +331,7 @@ impl Gpu {
         from.mark_used(recorder.batch());
         to.mark_used(recorder.batch());
         let bytes = bytes.next_multiple_of(4);
-        recorder.copy(self, (from.wgpu(), from.offset()), (to.wgpu(), to.offset()), bytes);
-        Ok(())
+        recorder.copy(self, (from.wgpu(), from.offset()), (to.wgpu(), to.offset()), bytes)
     }
 
     /// The first `bytes` of a buffer, after all calls made so far. Waits for the device.
@@ -360,7 +365,7 @@ impl Gpu {
         let recorder = &mut self.lock();
         buffer.mark_used(recorder.batch());
         let copied = bytes.max(1).next_multiple_of(4);
-        recorder.copy(self, (buffer.wgpu(), buffer.offset()), (&staging, 0), copied);
+        recorder.copy(self, (buffer.wgpu(), buffer.offset()), (&staging, 0), copied)?;
         recorder.submit(self)?;
         let submission = recorder.last_submission();
         let submission =
@@ -419,7 +424,7 @@ impl Gpu {
         let group = recorder.bindings.group(self, &pipeline, call, params.as_ref(), textures);
         let batch = recorder.batch();
         call.reads.iter().chain(call.writes).copied().chain(&params).for_each(|buffer| buffer.mark_used(batch));
-        recorder.dispatch(self, &pipeline, &group, call.workgroups, call.label)
+        recorder.dispatch(self, &pipeline, group, call.workgroups, call.label)
     }
 
     /// Submits what is recorded.

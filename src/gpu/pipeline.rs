@@ -124,19 +124,34 @@ impl LayoutKey {
     }
 }
 
-/// A compiled kernel.
+/// A kernel that is compiled or being compiled: calls of it can be recorded at once, and wait only where they are
+/// submitted. So the kernels of a batch compile side by side.
 pub(super) struct Pipeline {
     pub name: Arc<str>,
-    pub pipeline: wgpu::ComputePipeline,
     pub bind_group_layout: wgpu::BindGroupLayout,
     pub layout: LayoutKey,
+    kernel: Kernel,
+    compiled: Once<wgpu::ComputePipeline>,
+}
+
+impl Pipeline {
+    /// The compiled kernel, if it is.
+    pub fn ready(&self) -> Option<&wgpu::ComputePipeline> {
+        self.compiled.get()?.as_ref().ok()
+    }
+
+    /// The compiled kernel; compiles it, or waits for the thread that does.
+    pub fn wait(&self, gpu: &Gpu) -> Result<wgpu::ComputePipeline> {
+        let compile = || gpu.0.pipelines.compile(gpu, self).map_err(|e| e.to_string());
+        self.compiled.get_or_init(compile).clone().map_err(Error::Gpu)
+    }
 }
 
 /// Something made once, by whichever thread needs it first while the others wait, or the reason why it could not be.
 type Once<T> = Arc<OnceLock<Result<T, String>>>;
 
 /// The pipelines of a kernel, one for each number of buffers it was called with (in practice one).
-type ByKernel = HashMap<Kernel, Vec<(LayoutKey, Once<Arc<Pipeline>>)>>;
+type ByKernel = HashMap<Kernel, Vec<Arc<Pipeline>>>;
 
 /// Names and values of override constants.
 type Overrides = Vec<(&'static str, f64)>;
@@ -155,26 +170,53 @@ pub(super) struct Pipelines {
     modules: Mutex<HashMap<String, Once<Arc<Module>>>>,
     layouts: Mutex<HashMap<LayoutKey, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>>,
     pipelines: RwLock<ByKernel>,
+    /// What the driver kept of an earlier run; see [`Gpu::use_stored_pipelines`].
+    pub stored: OnceLock<wgpu::PipelineCache>,
+    /// Where this run's are left, and how many bytes there are of the earlier one's.
+    pub leave: OnceLock<(std::path::PathBuf, usize)>,
 }
 
 impl Pipelines {
-    /// The pipeline of a kernel called with this many buffers; compiles it if it is new.
+    /// The pipeline of a kernel called with this many buffers. A new one is compiled by another thread, unless the call
+    /// does not look as its shader declares: then here, which tells what is wrong with it.
     pub fn get(&self, gpu: &Gpu, kernel: &Kernel, layout: LayoutKey) -> Result<Arc<Pipeline>> {
-        let find = |all: &ByKernel| {
-            let (_, once) = all.get(kernel)?.iter().find(|(known, _)| *known == layout)?;
-            Some(once.clone())
-        };
+        let find = |all: &ByKernel| all.get(kernel)?.iter().find(|known| known.layout == layout).cloned();
         let known = find(&self.pipelines.read().unwrap_or_else(PoisonError::into_inner));
-        let once = known.unwrap_or_else(|| {
+        if let Some(pipeline) = known {
+            if pipeline.compiled.get().is_some_and(Result::is_err) {
+                pipeline.wait(gpu)?;
+            }
+            return Ok(pipeline);
+        }
+        let (module, constants) = self.module(gpu, kernel)?;
+        let declared = *module.layouts.get(kernel.entry).ok_or_else(|| no_entry(kernel, &module))?;
+        if let Some((name, _)) = constants.iter().find(|(name, _)| !module.overrides.iter().any(|known| known == name))
+        {
+            let shader = kernel.shader;
+            return Err(Error::Gpu(format!("shaders/{shader}.wgsl declares no override and no const `{name}`")));
+        }
+        let pipeline = {
             let mut all = self.pipelines.write().unwrap_or_else(PoisonError::into_inner);
             find(&all).unwrap_or_else(|| {
-                let once = Once::default();
-                all.entry(kernel.clone()).or_default().push((layout, once.clone()));
-                once
+                let pipeline = Arc::new(Pipeline {
+                    name: kernel.to_string().into(),
+                    bind_group_layout: self.layout(gpu, layout).0,
+                    layout,
+                    kernel: kernel.clone(),
+                    compiled: Once::default(),
+                });
+                all.entry(kernel.clone()).or_default().push(pipeline.clone());
+                pipeline
             })
-        });
-        let made = once.get_or_init(|| self.compile(gpu, kernel, layout).map(Arc::new).map_err(|e| e.to_string()));
-        made.clone().map_err(Error::Gpu)
+        };
+        if declared == layout {
+            let (gpu, pipeline) = (gpu.clone(), pipeline.clone());
+            // A failure is told where the kernel's first call is submitted.
+            rayon::spawn(move || drop(pipeline.wait(&gpu)));
+        } else {
+            pipeline.wait(gpu)?;
+        }
+        Ok(pipeline)
     }
 
     /// What was compiled so far.
@@ -187,7 +229,7 @@ impl Pipelines {
         kernels.par_iter().try_for_each(|kernel| {
             let (module, _) = self.module(gpu, kernel)?;
             let layout = module.layouts.get(kernel.entry).ok_or_else(|| no_entry(kernel, &module))?;
-            self.get(gpu, kernel, *layout).map(|_| ())
+            self.get(gpu, kernel, *layout)?.wait(gpu).map(|_| ())
         })
     }
 
@@ -206,21 +248,13 @@ impl Pipelines {
         Ok((module, overrides))
     }
 
-    fn compile(&self, gpu: &Gpu, kernel: &Kernel, layout: LayoutKey) -> Result<Pipeline> {
+    fn compile(&self, gpu: &Gpu, wanted: &Pipeline) -> Result<wgpu::ComputePipeline> {
+        let Pipeline { name: label, layout, kernel, .. } = wanted;
         let (module, constants) = self.module(gpu, kernel)?;
-        if !module.layouts.contains_key(kernel.entry) {
-            return Err(no_entry(kernel, &module));
-        }
-        if let Some((name, _)) = constants.iter().find(|(name, _)| !module.overrides.iter().any(|known| known == name))
-        {
-            let shader = kernel.shader;
-            return Err(Error::Gpu(format!("shaders/{shader}.wgsl declares no override and no const `{name}`")));
-        }
-        let (bind_group_layout, pipeline_layout) = self.layout(gpu, layout);
-        let label = kernel.to_string();
+        let (_, pipeline_layout) = self.layout(gpu, *layout);
         let (pipeline, error) = gpu.scoped(|| {
             gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
+                label: Some(label),
                 layout: Some(&pipeline_layout),
                 module: &module.module,
                 entry_point: Some(kernel.entry),
@@ -228,11 +262,11 @@ impl Pipelines {
                     constants: &constants,
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
+                cache: self.stored.get(),
             })
         });
         if let Some(message) = error {
-            let LayoutKey { reads, writes, params, .. } = layout;
+            let LayoutKey { reads, writes, params, .. } = *layout;
             let params = if params { "params" } else { "no params" };
             let message = module.assembled.map_message(&message);
             return Err(Error::Gpu(format!(
@@ -240,7 +274,7 @@ impl Pipelines {
             )));
         }
         gpu.counters().pipelines.fetch_add(1, Ordering::Relaxed);
-        Ok(Pipeline { name: label.into(), pipeline, bind_group_layout, layout })
+        Ok(pipeline)
     }
 
     fn layout(&self, gpu: &Gpu, layout: LayoutKey) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {

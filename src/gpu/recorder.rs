@@ -1,6 +1,7 @@
 //! Records dispatches and copies into one open encoder and pass, and submits them in batches.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Gpu;
@@ -21,6 +22,13 @@ const IN_FLIGHT: usize = 2;
 const PENDING_WRITE_BYTES: u64 = 32 << 20;
 const PENDING_WRITES: u32 = 64;
 
+/// A call that is recorded but not yet in the encoder.
+struct Deferred {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
 /// The work not yet submitted, and what recording needs. One per device, behind a lock.
 pub(super) struct Recorder {
     // The pass borrows the encoder in secret (`forget_lifetime`) and so is declared, and dropped, first.
@@ -30,6 +38,8 @@ pub(super) struct Recorder {
     /// is not submitted yet, so the host must submit before it writes to it.
     batch: u64,
     recorded: u32,
+    /// Calls that wait for their kernels to be compiled, and those behind them.
+    deferred: Vec<Deferred>,
     batch_limit: u32,
     pending_write_bytes: u64,
     pending_writes: u32,
@@ -48,6 +58,7 @@ impl Recorder {
             encoder: None,
             batch: 1,
             recorded: 0,
+            deferred: Vec::new(),
             batch_limit: BATCH,
             pending_write_bytes: 0,
             pending_writes: 0,
@@ -77,22 +88,14 @@ impl Recorder {
     pub fn dispatch(
         &mut self,
         gpu: &Gpu,
-        pipeline: &Pipeline,
-        bind_group: &wgpu::BindGroup,
+        pipeline: &Arc<Pipeline>,
+        bind_group: wgpu::BindGroup,
         workgroups: [u32; 3],
         label: &str,
     ) -> Result<()> {
-        if self.pass.is_none() || self.timing.is_some() {
-            self.pass = None;
-            self.encoder(gpu);
-            let timestamp_writes = self.timing.as_mut().map(|timing| timing.next(gpu, &pipeline.name));
-            let descriptor = wgpu::ComputePassDescriptor { label: Some("toile pass"), timestamp_writes };
-            self.pass = self.encoder.as_mut().map(|e| e.begin_compute_pass(&descriptor).forget_lifetime());
-        }
-        if let Some(pass) = &mut self.pass {
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, bind_group, &[]);
-            pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
+        match pipeline.ready() {
+            Some(ready) if self.deferred.is_empty() => self.encode(gpu, &pipeline.name, ready, &bind_group, workgroups),
+            _ => self.deferred.push(Deferred { pipeline: pipeline.clone(), bind_group, workgroups }),
         }
         self.last_label.clear();
         self.last_label.push_str(label);
@@ -101,10 +104,43 @@ impl Recorder {
         if self.recorded >= self.batch_limit { self.submit(gpu) } else { Ok(()) }
     }
 
+    fn encode(
+        &mut self,
+        gpu: &Gpu,
+        name: &Arc<str>,
+        pipeline: &wgpu::ComputePipeline,
+        bind_group: &wgpu::BindGroup,
+        workgroups: [u32; 3],
+    ) {
+        if self.pass.is_none() || self.timing.is_some() {
+            self.pass = None;
+            self.encoder(gpu);
+            let timestamp_writes = self.timing.as_mut().map(|timing| timing.next(gpu, name));
+            let descriptor = wgpu::ComputePassDescriptor { label: Some("toile pass"), timestamp_writes };
+            self.pass = self.encoder.as_mut().map(|e| e.begin_compute_pass(&descriptor).forget_lifetime());
+        }
+        if let Some(pass) = &mut self.pass {
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, bind_group, &[]);
+            pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
+        }
+    }
+
+    /// Waits for the kernels of deferred calls. A failure spoils what comes after: the device tells it again and again.
+    fn encode_deferred(&mut self, gpu: &Gpu) -> Result<()> {
+        for Deferred { pipeline, bind_group, workgroups } in std::mem::take(&mut self.deferred) {
+            let ready = pipeline.wait(gpu).inspect_err(|error| gpu.spoil(error))?;
+            self.encode(gpu, &pipeline.name, &ready, &bind_group, workgroups);
+        }
+        Ok(())
+    }
+
     /// Records a copy between buffers. `bytes` and offsets are multiples of 4.
-    pub fn copy(&mut self, gpu: &Gpu, from: (&wgpu::Buffer, u64), to: (&wgpu::Buffer, u64), bytes: u64) {
+    pub fn copy(&mut self, gpu: &Gpu, from: (&wgpu::Buffer, u64), to: (&wgpu::Buffer, u64), bytes: u64) -> Result<()> {
+        self.encode_deferred(gpu)?;
         self.pass = None;
         self.encoder(gpu).copy_buffer_to_buffer(from.0, from.1, to.0, to.1, bytes);
+        Ok(())
     }
 
     /// Writes host bytes to the start of a buffer, after everything recorded so far.
@@ -132,6 +168,7 @@ impl Recorder {
 
     /// Submits what is recorded or written. Waits while the device is too far behind.
     pub fn submit(&mut self, gpu: &Gpu) -> Result<()> {
+        self.encode_deferred(gpu)?;
         self.pass = None;
         let commands = self.encoder.take().map(wgpu::CommandEncoder::finish);
         if commands.is_none() && self.pending_writes == 0 {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
+use super::pipeline::Pipelines;
 use super::tuning::Tuned;
 use super::{AdapterReport, Gpu};
 use crate::error::{Error, Result};
@@ -37,7 +38,52 @@ fn file(kind: &str, report: &AdapterReport, extension: &str) -> Option<PathBuf> 
     Some(cache_folder()?.join(format!("{}.{extension}", words.join("-"))))
 }
 
+/// What follows the checksum, if it is right.
+fn checked(bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let (sum, data) = bytes.split_at_checked(8)?;
+    (sum == checksum(data).to_le_bytes()).then(|| data.to_vec())
+}
+
+/// FNV-1a, 64 bits.
+fn checksum(data: &[u8]) -> u64 {
+    data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// Writes the compiled kernels where the next run looks for them. That it fails is no reason to stop: they are compiled
+/// again.
+pub(super) fn leave(pipelines: &Pipelines) {
+    let (Some(cache), Some((path, known))) = (pipelines.stored.get(), pipelines.leave.get()) else { return };
+    let Some(data) = cache.get_data().filter(|data| data.len() > *known) else { return };
+    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let bytes = [&checksum(&data).to_le_bytes()[..], &data].concat();
+    let written = path.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
+        && std::fs::write(&beside, bytes).is_ok()
+        && std::fs::rename(&beside, path).is_ok();
+    if !written {
+        let _ = std::fs::remove_file(&beside);
+    }
+}
+
 impl Gpu {
+    /// Takes the compiled kernels that an earlier run left for this adapter and driver, and leaves this run's when the
+    /// device is closed, where the driver can do that. A file that is not what was written is passed over.
+    pub fn use_stored_pipelines(&self) {
+        if self.options().minimal || !self.report().features.contains(&"pipeline-cache") {
+            return;
+        }
+        let Some(path) = file("pipelines", self.report(), "bin") else { return };
+        let stored = std::fs::read(&path).ok().and_then(|bytes| checked(bytes));
+        let descriptor =
+            wgpu::PipelineCacheDescriptor { label: Some("toile pipelines"), data: stored.as_deref(), fallback: true };
+        // SAFETY: the bytes are as `PipelineCache::get_data` gave them: the checksum in front is that of all of them, and
+        // the file is of this adapter, backend and driver version, which the driver checks again.
+        let (cache, error) = self.scoped(|| unsafe { self.device().create_pipeline_cache(&descriptor) });
+        if error.is_none() && self.0.pipelines.stored.set(cache).is_ok() {
+            let known = stored.map_or(0, |bytes| bytes.len());
+            let _ = self.0.pipelines.leave.set((path, known));
+        }
+    }
+
     /// Where this adapter's measured kernel choices are kept.
     pub fn tuning_file(&self) -> Option<PathBuf> {
         file("tuning", self.report(), "toml")

@@ -227,3 +227,32 @@ pub fn variants(gpu: &Gpu) -> Vec<Variant> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tuning_file_is_read_as_written_and_checked() {
+        let choice = |rows, work, variant| Choice { rows, work, variant };
+        let tuned = Tuned {
+            quads: Some(4),
+            product: vec![
+                choice(Some(4), Some(1 << 20), Variant::Naive),
+                choice(Some(4), None, Variant::Panel { rows: 1, columns: 2 }),
+                choice(None, None, Variant::Tile { quads: 2, fill: 64 }),
+            ],
+        };
+        assert_eq!(Tuned::parse(&tuned.to_text()).as_ref(), Ok(&tuned));
+        assert_eq!(tuned.variant(3, 1 << 20), Some(Variant::Naive));
+        assert_eq!(tuned.variant(4, 1 << 21), Some(Variant::Panel { rows: 1, columns: 2 }));
+        assert_eq!(tuned.variant(5, 1), Some(Variant::Tile { quads: 2, fill: 64 }));
+        assert_eq!(Tuned::default().variant(5, 1), None);
+        let refused = |text: &str, word: &str| assert!(Tuned::parse(text).unwrap_err().contains(word), "{text}");
+        refused("quads = 0", "quads");
+        refused("quads = \"many\"", "invalid type");
+        refused("width = 3", "width");
+        refused("[[product]]\nvariant = { shuffle = { rows = 3, columns = 1 } }", "no kernel");
+        refused("[[product]]\nvariant = { tile = { quads = 2, fill = 0 } }", "no kernel");
+    }
+}
