@@ -68,6 +68,13 @@ for my $entry (split /\n\n+/, slurp("$root/tests/mutants.txt")) {
 exit 1 if $broken;
 spill("$planted/list", join '', @list);
 
+# Another version: the build shares the dependencies of the tests, but must not take the place of the program's own.
+for my $file ('Cargo.toml', 'Cargo.lock') {
+    my $text = slurp("$tree/$file");
+    $text =~ s/(name = "toile"\nversion = "[^"]+)"/$1-planted"/ or die "$file: no version of toile\n";
+    spill("$tree/$file", $text);
+}
+
 # The switches: for Rust text by name, for shaders the folder that TOILE_MUTANT_SHADERS names.
 spill("$tree/src/lib.rs", "#![allow(unused_parens)]\n" . slurp("$tree/src/lib.rs") . <<'RUST');
 

@@ -8,6 +8,8 @@
 # Variables:
 #   TOILE_TEST_NO_GPU=1                  do without a driver and without the GPU tests
 #   VK_DRIVER_FILES, VK_ICD_FILENAMES    the Vulkan loader's own: the driver to use, instead of the installed ones
+#   TOILE_SWIFTSHADER=PATH               SwiftShader's library or its folder, for a lane of its own (else a browser's is
+#                                        looked for; lanes without their driver say that they are skipped)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -233,7 +233,11 @@ fn parameters_are_laid_out_as_the_host_sends_them() {
             if variable.binding.is_none() || !name.ends_with("params") {
                 continue;
             }
-            let kind = &module.types[variable.ty];
+            // An array holds those of several products.
+            let kind = match &module.types[variable.ty].inner {
+                naga::TypeInner::Array { base, .. } => &module.types[*base],
+                _ => &module.types[variable.ty],
+            };
             let naga::TypeInner::Struct { members, .. } = &kind.inner else { panic!("{shader}: {name} is no struct") };
             let wgsl: Fields =
                 members.iter().map(|m| (m.name.clone().unwrap(), m.offset, layouter[m.ty].size)).collect();
