@@ -166,8 +166,11 @@ fn count(
 /// A field of a struct in either language: name, offset, bytes.
 type Fields = Vec<(String, u32, u32)>;
 
+/// By (struct, shader file): the Rust file, and its fields' names and types.
+type Twins = BTreeMap<(String, String), (PathBuf, Vec<(String, String)>)>;
+
 /// The Rust structs that say `Twin of` a WGSL struct: by (struct, file) there, where they stand and their fields' types.
-fn twins() -> BTreeMap<(String, String), (PathBuf, Vec<(String, String)>)> {
+fn twins() -> Twins {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeMap::new();
     let mut folders = vec![root];
@@ -203,7 +206,7 @@ fn twins() -> BTreeMap<(String, String), (PathBuf, Vec<(String, String)>)> {
 }
 
 /// The bytes of a Rust type made of 4-byte numbers; structs by their twins.
-fn size(kind: &str, twins: &BTreeMap<(String, String), (PathBuf, Vec<(String, String)>)>) -> u32 {
+fn size(kind: &str, twins: &Twins) -> u32 {
     if let Some((kind, count)) =
         kind.strip_prefix('[').and_then(|k| k.strip_suffix(']')).and_then(|k| k.split_once("; "))
     {
