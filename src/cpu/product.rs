@@ -83,14 +83,15 @@ fn block<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(
             let to = left.k.min(from + depth);
             let a = left.pass(from, to, rows.clone());
             for (i, sums) in sums.chunks_exact_mut(rows.len()).enumerate() {
+                let columns = (job.columns - (right.start + i) * NR).min(NR);
                 if a.is_empty() {
                     sums.fill(Tile::ZERO);
                     continue;
                 }
                 let panels = a.chunks_exact(MR * (to - from)).zip(rows.clone());
                 for ((a, row), tile) in panels.zip(sums) {
-                    let multiply =
-                        Multiply { product, a, tile, rows: (left.m - row * MR).min(MR), add: from > 0, alone };
+                    let wanted = [(left.m - row * MR).min(MR), columns];
+                    let multiply = Multiply { product, a, tile, wanted, add: from > 0, alone };
                     if row == rows.start {
                         (job.pack)(part, right.start + i, from..to, &mut panel, multiply);
                     } else {
