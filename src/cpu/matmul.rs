@@ -74,7 +74,7 @@ fn tiled<const MR: usize, const NR: usize>(y: &mut [f32], a: Matrix, b: Matrix) 
             unsafe { y.write(i * n + column, &row[..count]) };
         }
     };
-    product::<MR, NR, _, _>(&[Job { left: vec![left], columns: n, pack, finish }]);
+    product::<MR, NR, _, _>(&[Job { left: vec![&left], columns: n, pack, finish }], true);
 }
 
 /// Σ a·b in 32 lanes, over at most 4,096 elements in f32, those totals in f64.
