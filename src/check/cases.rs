@@ -556,7 +556,7 @@ fn tile_edges() -> Vec<Case> {
         Case::new("matmul: edge batch", vec![normal([3, 33, 35]), normal([3, 35, 34])], |x| x[0].matmul(&x[1]))
             .within(Accumulated(35)),
     );
-    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 11] = [
+    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 12] = [
         ("1x1", [3, 33, 7, 5], [31, 33, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
         ("1x1 stride 2", [2, 9, 9, 8], [33, 9, 1, 1], conv([2, 2], [0; 4], [1, 1], 1)),
         ("2x2 stride 2", [5, 8, 8, 8], [16, 8, 2, 2], conv([2, 2], [0; 4], [1, 1], 1)),
@@ -565,6 +565,8 @@ fn tile_edges() -> Vec<Case> {
         ("5x5 stride 3", [2, 5, 16, 13], [9, 5, 5, 5], conv([3, 3], [2, 1, 1, 2], [1, 1], 1)),
         ("5x4 stride 2 dilated 3", [2, 6, 15, 14], [10, 6, 5, 4], conv([2, 3], [3; 4], [3, 2], 1)),
         ("batch 33", [33, 4, 4, 4], [7, 4, 3, 3], conv([2, 2], [1; 4], [1, 1], 1)),
+        // Images in chunks on the cpu, the last one smaller.
+        ("batch 17 stride 2", [17, 6, 28, 27], [10, 3, 4, 4], conv([2, 2], [1; 4], [1, 1], 2)),
         // From 32 channels on these are computed by Winograd's algorithm on the cpu.
         ("3x3 many channels", [2, 33, 17, 23], [41, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("3x3 many channels, valid", [1, 40, 34, 20], [33, 40, 3, 3], conv([1, 1], [0; 4], [1, 1], 1)),

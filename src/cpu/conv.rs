@@ -8,6 +8,7 @@ use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
 use super::winograd::{Face, convolve};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -60,21 +61,24 @@ impl Sizes {
 /// (u, v) = image(u·sh + ry − above, v·sw + rx − left), 0 outside. A kernel element then reads one plane at a shift.
 struct Planes {
     data: CpuBuffer,
-    /// Strides: how many planes a channel has.
-    phases: [usize; 2],
-    /// A plane's height and width.
-    size: [usize; 2],
 }
 
 impl Planes {
-    fn new(x: &[f32], image: [usize; 2], phases: [usize; 2], before: [usize; 2], size: [usize; 2]) -> Planes {
+    fn new(
+        x: &[f32],
+        image: [usize; 2],
+        phases: [usize; 2],
+        before: [usize; 2],
+        size: [usize; 2],
+        spread: bool,
+    ) -> Planes {
         let area = size[0] * size[1];
         let count = x.len() / (image[0] * image[1]);
         let used = count * phases[0] * phases[1] * area;
         // A row more, for products that go on behind the ends of rows.
         let mut data = CpuBuffer::uninit(used + size[1] + SLACK);
         data[used..].fill(0.0);
-        for_rows(&mut data[..used], phases[0] * phases[1] * area, |channel, planes| {
+        let channel = |channel: usize, planes: &mut [f32]| {
             let x = &x[channel * image[0] * image[1]..][..image[0] * image[1]];
             for (phase, plane) in planes.chunks_exact_mut(area).enumerate() {
                 let [ry, rx] = [phase / phases[1], phase % phases[1]];
@@ -99,17 +103,14 @@ impl Planes {
                     }
                 }
             }
-        });
-        Planes { data, phases, size }
-    }
-
-    fn area(&self) -> usize {
-        self.size[0] * self.size[1]
-    }
-
-    /// Elements that one channel's planes take.
-    fn channel(&self) -> usize {
-        self.phases[0] * self.phases[1] * self.area()
+        };
+        let row = phases[0] * phases[1] * area;
+        if spread {
+            for_rows(&mut data[..used], row, channel);
+        } else {
+            vectorized(|| data[..used].chunks_exact_mut(row).enumerate().for_each(|(i, planes)| channel(i, planes)));
+        }
+        Planes { data }
     }
 }
 
@@ -150,16 +151,19 @@ struct Part<const MR: usize> {
 }
 
 impl<const MR: usize> Pixels<MR> {
-    fn columns(&self) -> usize {
-        self.to.len() * self.len
-    }
-
     /// The runs of one panel, of the first `wide` columns of each row; `starts` are offsets of rows, and neighbouring rows
     /// join where those follow on.
-    fn runs<const NR: usize>(&self, panel: usize, starts: &[usize], step: usize, wide: usize) -> ([Run; NR], usize) {
+    fn runs<const NR: usize>(
+        &self,
+        panel: usize,
+        columns: usize,
+        starts: &[usize],
+        step: usize,
+        wide: usize,
+    ) -> ([Run; NR], usize) {
         let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
         let (mut count, mut at) = (0, panel * NR);
-        let last = self.columns().min(at + NR);
+        let last = columns.min(at + NR);
         while at < last {
             let (row, x) = (at / self.len, at % self.len);
             let len = (self.len - x).min(last - at);
@@ -177,24 +181,27 @@ impl<const MR: usize> Pixels<MR> {
         (runs, count)
     }
 
+    /// The product of the first `rows` rows of pixels, into a result that begins at `base`.
+    ///
     /// # Safety
     /// No other of the products that run at a time writes the same pixels, nor do two pixels of this one lie in one
     /// place.
     unsafe fn job<'a, const NR: usize>(
-        &'a mut self,
+        &'a self,
         source: &'a [f32],
         y: Shared<'a>,
         row_stride: usize,
-    ) -> Job<MR, impl Pack<MR, NR> + 'a, impl Finish<MR, NR> + 'a> {
-        let left: Vec<Left<MR>> = self.parts.iter_mut().map(|part| std::mem::take(&mut part.left)).collect();
-        let (pixels, m, columns) = (&*self, left[0].m, self.columns());
+        [base, rows]: [usize; 2],
+    ) -> Job<'a, MR, impl Pack<MR, NR> + 'a, impl Finish<MR, NR> + 'a> {
+        let left: Vec<&Left<MR>> = self.parts.iter().map(|part| &part.left).collect();
+        let (pixels, m, columns) = (self, left[0].m, rows * self.len);
         let pack = move |part: usize, panel: usize, k: Range<usize>, data: &mut [f32], first: Multiply<MR, NR>| {
             let part = &pixels.parts[part];
-            let (runs, count) = pixels.runs::<NR>(panel, &part.from, 1, pixels.len);
+            let (runs, count) = pixels.runs::<NR>(panel, columns, &part.from, 1, pixels.len);
             pack_runs(source, &runs[..count], &part.offsets[k], data, first);
         };
         let finish = move |first: usize, panel: usize, parts: &[&[Tile<MR, NR>]]| {
-            let (runs, count) = pixels.runs::<NR>(panel, &pixels.to, pixels.step, pixels.wide);
+            let (runs, count) = pixels.runs::<NR>(panel, columns, &pixels.to, pixels.step, pixels.wide);
             let rows = |part: usize| parts[part].iter().flat_map(|tile| &tile.0);
             let write = |at: usize, values: &[f32]| {
                 // SAFETY: each tile has its own pixels and rows, and the caller vouches for the rest.
@@ -207,7 +214,9 @@ impl<const MR: usize> Pixels<MR> {
             };
             if parts.len() == 1 {
                 for (i, row) in (first..m).zip(rows(0)) {
-                    runs[..count].iter().for_each(|run| write(run.from + i * row_stride, &row[run.to..][..run.len]));
+                    runs[..count]
+                        .iter()
+                        .for_each(|run| write(base + run.from + i * row_stride, &row[run.to..][..run.len]));
                 }
                 return;
             }
@@ -216,7 +225,7 @@ impl<const MR: usize> Pixels<MR> {
                     for run in &runs[..count] {
                         let [even, odd] = [even, odd].map(|row| &row[run.to..][..run.len]);
                         // SAFETY: as above.
-                        unsafe { y.write_pairs(run.from + i * row_stride, even, odd) }
+                        unsafe { y.write_pairs(base + run.from + i * row_stride, even, odd) }
                     }
                 }
             });
@@ -238,26 +247,28 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
 
 fn tiled_forward<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     let size = [0, 1].map(|axis| s.y[axis] + s.reach(axis));
-    let planes = Planes::new(x, s.x, s.stride, s.before, size);
-    let (area, [_, y_plane]) = (s.area(), s.planes());
-    let y_image = s.groups * s.o * y_plane;
+    let (area, [x_plane, y_plane]) = (s.area(), s.planes());
+    let [x_image, y_image] = [s.groups * s.c * x_plane, s.groups * s.o * y_plane];
+    let plane = size[0] * size[1];
+    let channel = s.stride[0] * s.stride[1] * plane; // elements that the planes of a channel take
+    let chunk = chunk(s.n, s.groups * s.c * channel, y_plane);
     let taps: Vec<usize> = (0..s.c * area)
         .map(|k| {
             let (c, i, j) = (k / area, k % area / s.kernel[1] * s.dilation[0], k % s.kernel[1] * s.dilation[1]);
             let phase = i % s.stride[0] * s.stride[1] + j % s.stride[1];
-            c * planes.channel() + phase * planes.area() + i / s.stride[0] * size[1] + j / s.stride[1]
+            c * channel + phase * plane + i / s.stride[0] * size[1] + j / s.stride[1]
         })
         .collect();
     let all: Vec<usize> = (0..s.c * area).collect();
     let row = |start: usize, image: usize, row: usize| {
-        (0..s.n * s.y[0]).map(move |i| start + i / s.y[0] * image + i % s.y[0] * row).collect::<Vec<_>>()
+        (0..chunk * s.y[0]).map(move |i| start + i / s.y[0] * image + i % s.y[0] * row).collect::<Vec<_>>()
     };
-    let mut pixels: Vec<Pixels<MR>> = (0..s.groups)
+    let pixels: Vec<Pixels<MR>> = (0..s.groups)
         .map(|group| Pixels {
             parts: vec![Part {
                 left: Left::pack(&w[group * s.o * all.len()..], s.o, depth::<NR>(all.len()), |o| o * all.len(), &all),
                 offsets: taps.clone(),
-                from: row(group * s.c * planes.channel(), s.groups * s.c * planes.channel(), size[1]),
+                from: row(group * s.c * channel, s.groups * s.c * channel, size[1]),
             }],
             to: row(group * s.o * y_plane, y_image, s.y[1]),
             len: row_len::<MR>(s.o, s.y[1], size[1]),
@@ -266,9 +277,36 @@ fn tiled_forward<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], w: &[f3
         })
         .collect();
     let y = Shared::new(y);
-    // SAFETY: every pixel has its own place.
-    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job::<NR>(&planes.data, y, y_plane) }).collect();
-    product::<MR, NR, _, _>(&jobs);
+    for_chunks(s.n, chunk, |images, spread| {
+        let x = &x[images.start * x_image..images.end * x_image];
+        let planes = Planes::new(x, s.x, s.stride, s.before, size, spread);
+        let base = images.start * y_image;
+        // SAFETY: every pixel has its own place.
+        let job = |p| unsafe { Pixels::job::<NR>(p, &planes.data, y, y_plane, [base, images.len() * s.y[0]]) };
+        product::<MR, NR, _, _>(&pixels.iter().map(job).collect::<Vec<_>>(), spread);
+    });
+}
+
+/// Elements of source planes that stay in the second-level cache beside the rest.
+const NEAR: usize = 1 << 17;
+/// The least columns of a product that make reading the weights again worth it.
+const COLUMNS: usize = 192;
+/// The least chunks of images, so that all cores have work.
+const CHUNKS: usize = 8;
+
+/// How many images are computed from their planes at a time, where an image has `planes` elements of planes and `pixels`
+/// results a channel: few enough for the second-level cache; all, if that would leave too little to do.
+fn chunk(n: usize, planes: usize, pixels: usize) -> usize {
+    let chunk = (NEAR / planes.max(1)).min(n / CHUNKS).max(1);
+    if n < CHUNKS || chunk * pixels < COLUMNS { n } else { chunk }
+}
+
+/// Calls `work(images, whether it may use all cores)` for chunks of the images, one a core, or for all of them.
+fn for_chunks(n: usize, chunk: usize, work: impl Fn(Range<usize>, bool) + Sync) {
+    if chunk >= n {
+        return work(0..n, true);
+    }
+    (0..n.div_ceil(chunk)).into_par_iter().for_each(|i| work(i * chunk..n.min((i + 1) * chunk), false));
 }
 
 /// dx from dy and w, also the transposed convolution. Each of the stride² sub-pixel phases of dx is a convolution of dy
@@ -287,9 +325,9 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
     // dx row iy takes kernel rows i with i·d ≡ iy + top (mod s), from dy row q − i·d / s with q = (iy + top) / s.
     let reach = [s.reach(0), s.reach(1)];
     let size = [0, 1].map(|axis| (s.x[axis] - 1 + s.before[axis]) / s.stride[axis] + 1 + reach[axis]);
-    let planes = Planes::new(dy, s.y, [1, 1], reach, size);
-    let (area, [x_plane, _]) = (s.area(), s.planes());
-    let x_image = s.groups * s.c * x_plane;
+    let (area, [x_plane, y_plane], plane) = (s.area(), s.planes(), size[0] * size[1]);
+    let [x_image, y_image] = [s.groups * s.c * x_plane, s.groups * s.o * y_plane];
+    let chunk = chunk(s.n, s.groups * s.o * plane, x_plane / (s.stride[0] * s.stride[1]));
     // The columns of each phase: the first q inside the image, the column it writes, their number; and the taps.
     let [phases_y, phases_x] = [0, 1].map(|axis| {
         let phase = |r: usize| {
@@ -320,7 +358,7 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
         for (side, group) in sides.iter().flat_map(|side| (0..s.groups).map(move |group| (*side, group))) {
             let lines = |start: usize, image: usize, row: usize| {
                 let line = move |i| start + i / rows.count * image + i % rows.count * row;
-                (0..s.n * rows.count).map(line).collect::<Vec<_>>()
+                (0..chunk * rows.count).map(line).collect::<Vec<_>>()
             };
             let mut part = |columns: &Phase| {
                 let x = phases_x.iter().position(|phase| phase.start == columns.start).unwrap_or(0);
@@ -330,12 +368,12 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
                     for i in &rows.taps {
                         for j in &columns.taps {
                             let shift = [0, 1].map(|a| reach[a] - [i, j][a] * s.dilation[a] / s.stride[a]);
-                            offsets.push(o * planes.area() + shift[0] * size[1] + shift[1]);
+                            offsets.push(o * plane + shift[0] * size[1] + shift[1]);
                         }
                     }
                 }
                 let first = rows.first * size[1] + columns.first;
-                let from = lines(group * s.o * planes.area() + first, s.groups * s.o * planes.area(), size[1]);
+                let from = lines(group * s.o * plane + first, s.groups * s.o * plane, size[1]);
                 Part { left, offsets, from }
             };
             pixels.push(Pixels {
@@ -348,9 +386,16 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
         }
     }
     let dx = Shared::new(dx);
-    // SAFETY: every pixel has its own place.
-    let jobs: Vec<_> = pixels.iter_mut().map(|p| unsafe { p.job::<NR>(&planes.data, dx, x_plane) }).collect();
-    product::<MR, NR, _, _>(&jobs);
+    for_chunks(s.n, chunk, |images, spread| {
+        let dy = &dy[images.start * y_image..images.end * y_image];
+        let planes = Planes::new(dy, s.y, [1, 1], reach, size, spread);
+        let base = images.start * x_image;
+        let rows = |p: &Pixels<MR>| images.len() * p.to.len() / chunk;
+        // SAFETY: every pixel has its own place.
+        let job = |p| unsafe { Pixels::job::<NR>(p, &planes.data, dx, x_plane, [base, rows(p)]) };
+        let jobs: Vec<_> = pixels.iter().map(job).collect();
+        product::<MR, NR, _, _>(&jobs, spread);
+    });
 }
 
 /// The places of dx along one axis that the taps with one remainder of the stride reach: `first` is the first q inside
@@ -424,7 +469,7 @@ fn tiled_weight_gradient<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32],
                 }
             }
         };
-        product::<MR, NR, _, _>(&[Job { left: vec![left], columns: columns.len(), pack, finish }]);
+        product::<MR, NR, _, _>(&[Job { left: vec![&left], columns: columns.len(), pack, finish }], true);
     }
 }
 

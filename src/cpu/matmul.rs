@@ -1,6 +1,6 @@
 //! The f32 matrix product, in packed panels over all cores.
 
-use super::pack::{Left, Run, depth, pack_columns, pack_runs};
+use super::pack::{Left, Run, depth, pack_runs, pack_turned};
 use super::parallel::for_rows;
 use super::product::{Job, Shared, product};
 use super::simd::Isa;
@@ -61,7 +61,8 @@ fn tiled<const MR: usize, const NR: usize>(y: &mut [f32], a: Matrix, b: Matrix) 
         if b.col_stride == 1 {
             pack_runs(b.data, &[Run { to: 0, from: start, len: count }], &steps[k], data, first);
         } else {
-            pack_columns::<NR>(b.data, count, |i| (start + i) * b.col_stride, &steps[k], data);
+            // Rows or columns lie together in every matrix that can be made.
+            pack_turned::<NR>(b.data, count, |i| (start + i) * b.col_stride, k, data);
             first.run(data);
         }
     };
@@ -73,7 +74,7 @@ fn tiled<const MR: usize, const NR: usize>(y: &mut [f32], a: Matrix, b: Matrix) 
             unsafe { y.write(i * n + column, &row[..count]) };
         }
     };
-    product::<MR, NR, _, _>(&[Job { left: vec![left], columns: n, pack, finish }]);
+    product::<MR, NR, _, _>(&[Job { left: vec![&left], columns: n, pack, finish }], true);
 }
 
 /// Σ a·b in 32 lanes, over at most 4,096 elements in f32, those totals in f64.

@@ -10,6 +10,8 @@ pub mod parallel;
 mod product;
 pub mod simd;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod tile_avx512;
 mod winograd;
 
 pub use buffer::{CpuBuffer, NoMemory, try_zeros};

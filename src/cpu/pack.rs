@@ -216,7 +216,7 @@ pub fn panel_len<const NR: usize>(depth: usize) -> usize {
 }
 
 /// panel[k, run.to + i] = source[run.from + offsets[k] + i], and the first tile of the panel. Columns that no run covers
-/// become 0.
+/// are arbitrary.
 pub fn pack_runs<const MR: usize, const NR: usize>(
     source: &[f32],
     runs: &[Run],
@@ -226,11 +226,14 @@ pub fn pack_runs<const MR: usize, const NR: usize>(
 ) {
     let Some(last) = runs.last() else { return };
     assert!(last.to + last.len <= NR && panel.len() >= panel_len::<NR>(offsets.len()));
-    if last.to + last.len < NR {
+    let lanes = if Isa::best() == Isa::Avx512 { 16 } else { 8 };
+    let reach = runs.iter().map(|run| run.from + run.len.next_multiple_of(lanes)).max().unwrap_or(0);
+    if last.to + last.len < NR && offsets.iter().any(|offset| offset + reach > source.len()) {
+        // Whole vectors would go beyond the end of the source.
         for (row, &offset) in panel.chunks_exact_mut(NR).zip(offsets) {
-            row.fill(0.0);
-            runs.iter()
-                .for_each(|run| row[run.to..][..run.len].copy_from_slice(&source[run.from + offset..][..run.len]));
+            for run in runs {
+                row[run.to..][..run.len].copy_from_slice(&source[run.from + offset..][..run.len]);
+            }
         }
         return first.run(panel);
     }
@@ -240,7 +243,7 @@ pub fn pack_runs<const MR: usize, const NR: usize>(
     }
 }
 
-/// [`pack_runs`] in vectors of W, for runs that cover the whole panel.
+/// [`pack_runs`] in vectors of W.
 #[inline(always)]
 fn pack_whole<const W: usize, const MR: usize, const NR: usize>(
     source: &[f32],
@@ -271,19 +274,23 @@ fn pack_whole<const W: usize, const MR: usize, const NR: usize>(
     first.run(panel);
 }
 
-/// panel[k, i] = source[columns(i) + offsets[k]] for columns that are no neighbours; those beyond `count` become 0.
-pub fn pack_columns<const NR: usize>(
+/// panel[k, i] = source[columns(i) + k] for `count` columns, each of which lies together; those beyond are arbitrary.
+pub fn pack_turned<const NR: usize>(
     source: &[f32],
     count: usize,
     columns: impl Fn(usize) -> usize,
-    offsets: &[usize],
+    k: std::ops::Range<usize>,
     panel: &mut [f32],
 ) {
-    let columns: [usize; NR] = std::array::from_fn(|i| columns(i.min(count - 1)));
-    vectorized(|| scatter_panel(source, columns, offsets, panel));
-    if count < NR {
-        panel.chunks_exact_mut(NR).for_each(|row| row[count..].fill(0.0));
-    }
+    let column = |i: usize| &source[columns(i.min(count - 1)) + k.start..][..k.len()];
+    let columns: [&[f32]; NR] = std::array::from_fn(column);
+    let panel = &mut panel[..k.len() * NR];
+    vectorized(|| {
+        let whole = interleave_blocks(columns, panel);
+        for (k, row) in panel.chunks_exact_mut(NR).enumerate().skip(whole) {
+            row.iter_mut().zip(columns).for_each(|(v, column)| *v = column[k]);
+        }
+    });
 }
 
 /// How many k ahead the source is fetched into the cache: rows lie too far apart for the processor to guess.

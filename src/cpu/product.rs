@@ -33,9 +33,9 @@ pub const PARTS: usize = 2;
 /// One product, or several that belong together: part i is `left[i]` times a matrix of `columns` columns that
 /// `pack(i, panel, k range, buffer, first tile)` packs; the finished tiles of all parts go to
 /// `finish(first row, panel, tiles below one another of each part)`. All have the same number of rows.
-pub struct Job<const MR: usize, P, F> {
+pub struct Job<'a, const MR: usize, P, F> {
     /// The left matrices.
-    pub left: Vec<Left<MR>>,
+    pub left: Vec<&'a Left<MR>>,
     /// Columns of the right one.
     pub columns: usize,
     /// Packs a panel.
@@ -45,11 +45,18 @@ pub struct Job<const MR: usize, P, F> {
 }
 
 /// Computes the products. Sums run in one order, whatever the number of threads. Corresponding parts of the jobs follow
-/// one another, so that jobs that read and write neighbouring places find them in the cache.
-pub fn product<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(jobs: &[Job<MR, P, F>]) {
+/// one another, so that jobs that read and write neighbouring places find them in the cache. `spread` says whether over all
+/// cores.
+pub fn product<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(
+    jobs: &[Job<MR, P, F>],
+    spread: bool,
+) {
+    // On one core nothing is gained by small tasks.
+
     let right: usize = jobs.iter().map(|job| job.columns.div_ceil(NR)).sum();
-    let wide = right.div_ceil(TASKS).clamp(1, PANELS);
-    let parts = (TASKS / 2).div_ceil(right.div_ceil(wide).max(1));
+    let tasks = if spread { TASKS } else { 1 };
+    let wide = right.div_ceil(tasks).clamp(1, PANELS);
+    let parts = (tasks / 2).div_ceil(right.div_ceil(wide).max(1));
     let mut tasks = Vec::new();
     for (i, job) in jobs.iter().enumerate() {
         let (right, panels) = (job.columns.div_ceil(NR), job.left[0].panels());
@@ -63,7 +70,7 @@ pub fn product<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, 
     tasks.sort_by_key(|(first, i, rows, _)| (*first, *i, rows.start));
     let work: usize = jobs.iter().flat_map(|job| job.left.iter().map(|left| job.columns * left.m * left.k)).sum();
     let run = |(_, i, rows, right): (usize, usize, Range<usize>, Range<usize>)| block(&jobs[i], rows, right);
-    if work < 1 << 16 { tasks.into_iter().for_each(run) } else { tasks.into_par_iter().for_each(run) }
+    if !spread || work < 1 << 16 { tasks.into_iter().for_each(run) } else { tasks.into_par_iter().for_each(run) }
 }
 
 fn block<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(
@@ -83,14 +90,15 @@ fn block<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(
             let to = left.k.min(from + depth);
             let a = left.pass(from, to, rows.clone());
             for (i, sums) in sums.chunks_exact_mut(rows.len()).enumerate() {
+                let columns = (job.columns - (right.start + i) * NR).min(NR);
                 if a.is_empty() {
                     sums.fill(Tile::ZERO);
                     continue;
                 }
                 let panels = a.chunks_exact(MR * (to - from)).zip(rows.clone());
                 for ((a, row), tile) in panels.zip(sums) {
-                    let multiply =
-                        Multiply { product, a, tile, rows: (left.m - row * MR).min(MR), add: from > 0, alone };
+                    let wanted = [(left.m - row * MR).min(MR), columns];
+                    let multiply = Multiply { product, a, tile, wanted, add: from > 0, alone };
                     if row == rows.start {
                         (job.pack)(part, right.start + i, from..to, &mut panel, multiply);
                     } else {

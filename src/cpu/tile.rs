@@ -1,6 +1,8 @@
 //! The innermost product: one register tile of MR x NR sums from packed panels of a and b.
 
-use super::simd::{Isa, fetch};
+use super::simd::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::tile_avx512 as avx512;
 
 /// A tile of sums, row by row, aligned for whole vectors.
 #[repr(C, align(64))]
@@ -25,8 +27,8 @@ macro_rules! with_tile {
 }
 pub(super) use with_tile;
 
-/// A product of panels of k rows into a tile, of which only the first rows are wanted: see [`TileProduct::run`].
-type Function<const MR: usize, const NR: usize> = unsafe fn(&[f32], &[f32], &mut Tile<MR, NR>, usize, bool);
+/// A product of panels of k rows into a tile, of which only the first rows and columns are wanted: see [`TileProduct::run`].
+type Function<const MR: usize, const NR: usize> = unsafe fn(&[f32], &[f32], &mut Tile<MR, NR>, [usize; 2], bool);
 
 /// A product of panels: see [`TileProduct::run`].
 #[derive(Clone, Copy)]
@@ -37,20 +39,20 @@ impl<const MR: usize, const NR: usize> TileProduct<MR, NR> {
     pub fn best() -> TileProduct<MR, NR> {
         #[cfg(target_arch = "x86_64")]
         match Isa::best() {
-            Isa::Avx512 if NR == 48 => return TileProduct(avx512::<MR, NR>),
+            Isa::Avx512 if MR == 8 && NR == 48 => return TileProduct(wide::<MR, NR>),
             Isa::Avx2 if MR == 4 && NR == 24 => return TileProduct(avx2::<MR, NR>),
             _ => {}
         }
         TileProduct(plain::<MR, NR>)
     }
 
-    /// c = Σ_k a[k]·b[k]ᵀ, or c += … if `add`, for panels a [k, MR] and b [k, NR]. What it leaves in rows from `rows`
-    /// on is arbitrary.
+    /// c = Σ_k a[k]·b[k]ᵀ, or c += … if `add`, for panels a [k, MR] and b [k, NR]. What it leaves in rows and
+    /// columns beyond those that are `wanted` is arbitrary.
     #[inline]
-    pub fn run(self, a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, rows: usize, add: bool) {
+    pub fn run(self, a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, wanted: [usize; 2], add: bool) {
         assert!(a.len() / MR * NR <= b.len());
         // SAFETY: the lengths fit each other, and `best` chose a function whose instructions the processor has.
-        unsafe { (self.0)(a, b, c, rows, add) }
+        unsafe { (self.0)(a, b, c, wanted, add) }
     }
 }
 
@@ -71,8 +73,8 @@ pub struct Multiply<'a, const MR: usize, const NR: usize> {
     pub a: &'a [f32],
     /// The tile.
     pub tile: &'a mut Tile<MR, NR>,
-    /// Rows of it that are wanted.
-    pub rows: usize,
+    /// Rows and columns of it that are wanted.
+    pub wanted: [usize; 2],
     /// Whether to add to the tile.
     pub add: bool,
     /// Whether nothing else multiplies the panel of b: then it need not be packed.
@@ -83,7 +85,7 @@ impl<const MR: usize, const NR: usize> Multiply<'_, MR, NR> {
     /// With a panel that is packed.
     #[inline]
     pub fn run(self, panel: &[f32]) {
-        self.product.run(self.a, panel, self.tile, self.rows, self.add);
+        self.product.run(self.a, panel, self.tile, self.wanted, self.add);
     }
 
     /// Packs the panel, panel[k, move.to ..] = source[move.from + offsets[k] ..], and multiplies in one go, so that the
@@ -94,148 +96,19 @@ impl<const MR: usize, const NR: usize> Multiply<'_, MR, NR> {
     #[inline]
     pub unsafe fn run_packing(&mut self, source: &[f32], moves: &[Move], offsets: &[usize], panel: &mut [f32]) -> bool {
         #[cfg(target_arch = "x86_64")]
-        if NR == 48 && Isa::best() == Isa::Avx512 && self.a.len() == offsets.len() * MR {
-            if let ([x, y, z], true) = (moves, self.alone) {
-                let starts = [x.from, y.from, z.from];
-                // SAFETY: the processor has the instructions, and the caller vouches for the rest.
-                unsafe {
-                    match self.rows {
-                        1 => avx512_direct::<1, MR, NR>(self, source, starts, offsets),
-                        2 => avx512_direct::<2, MR, NR>(self, source, starts, offsets),
-                        3 => avx512_direct::<3, MR, NR>(self, source, starts, offsets),
-                        4 => avx512_direct::<4, MR, NR>(self, source, starts, offsets),
-                        _ => avx512_direct::<8, MR, NR>(self, source, starts, offsets),
-                    }
-                }
-                return true;
-            }
-            macro_rules! kernels {
-                ($($n:literal)*) => {
-                    match moves.len() {
-                        // SAFETY: the processor has the instructions, and the caller vouches for the rest.
-                        $($n if self.rows <= 4 => unsafe { avx512_packing::<4, $n, MR, NR>(self, source, moves, offsets, panel) },
-                        $n => unsafe { avx512_packing::<8, $n, MR, NR>(self, source, moves, offsets, panel) },)*
-                        _ => return false,
-                    }
-                };
-            }
-            kernels!(3 4 5 6 7 8);
-            return true;
+        if MR == 8 && NR == 48 && Isa::best() == Isa::Avx512 && self.a.len() == offsets.len() * MR {
+            let tile = self.tile.0.as_mut_ptr().cast();
+            // SAFETY: the processor has the instructions, MR is 8 where NR is 48, and the caller vouches for the rest.
+            return unsafe {
+                avx512::packing(self.a, tile, self.wanted, self.add, self.alone, source, moves, offsets, panel)
+            };
         }
         false
     }
 }
 
-/// # Safety
-/// As [`Multiply::run_packing`]; the processor has AVX-512F, R is at most MR, N the number of moves.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512_packing<const R: usize, const N: usize, const MR: usize, const NR: usize>(
-    first: &mut Multiply<MR, NR>,
-    source: &[f32],
-    moves: &[Move],
-    offsets: &[usize],
-    panel: &mut [f32],
-) {
-    use std::arch::x86_64::*;
-    /// Rows between the one that is packed and the one that is multiplied: so many stores may still be on their way.
-    const LEAD: usize = 12;
-    let moves: [Move; N] = std::array::from_fn(|i| moves[i]);
-    let (source, panel) = (source.as_ptr(), panel.as_mut_ptr());
-    let copy = |k: usize| {
-        // SAFETY: the caller vouches for it.
-        unsafe {
-            let (from, to) = (source.add(*offsets.get_unchecked(k)), panel.add(k * NR));
-            for m in moves {
-                _mm512_storeu_ps(to.add(m.to), _mm512_loadu_ps(from.add(m.from)));
-            }
-        }
-    };
-    let mut sums = [[_mm512_setzero_ps(); 3]; R];
-    let a = first.a.as_ptr();
-    let mut add = |k: usize| {
-        // SAFETY: a and the panel hold as many rows as there are offsets.
-        unsafe {
-            let b: [__m512; 3] = std::array::from_fn(|i| _mm512_loadu_ps(panel.add(k * NR + 16 * i)));
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let a = _mm512_set1_ps(*a.add(k * MR + r));
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = _mm512_fmadd_ps(a, b, *sum);
-                }
-            }
-        }
-    };
-    let lead = offsets.len().min(LEAD);
-    (0..lead).for_each(copy);
-    for k in 0..offsets.len() - lead {
-        if let Some(&next) = offsets.get(k + lead + LEAD) {
-            fetch(source.wrapping_add(next + moves[0].from));
-        }
-        copy(k + lead);
-        add(k);
-    }
-    (offsets.len() - lead..offsets.len()).for_each(add);
-    // SAFETY: the tile has MR x NR elements.
-    unsafe { avx512_store(first.tile, sums, first.add) };
-}
-
-/// The product with the vectors of b where they lie in the source: row k is at the three starts and offsets[k].
-///
-/// # Safety
-/// As [`Multiply::run_packing`]; the processor has AVX-512F, R is at most MR, and the moves are whole.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512_direct<const R: usize, const MR: usize, const NR: usize>(
-    first: &mut Multiply<MR, NR>,
-    source: &[f32],
-    starts: [usize; 3],
-    offsets: &[usize],
-) {
-    use std::arch::x86_64::*;
-    let mut sums = [[_mm512_setzero_ps(); 3]; R];
-    let from = starts.map(|start| source[start..].as_ptr());
-    let mut a = first.a.as_ptr();
-    for &offset in offsets {
-        // SAFETY: the caller vouches for the source; a holds as many rows as there are offsets.
-        unsafe {
-            let b = from.map(|from| _mm512_loadu_ps(from.add(offset)));
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let a = _mm512_set1_ps(*a.add(r));
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = _mm512_fmadd_ps(a, b, *sum);
-                }
-            }
-            a = a.add(MR);
-        }
-    }
-    // SAFETY: the tile has MR x NR elements.
-    unsafe { avx512_store(first.tile, sums, first.add) };
-}
-
-/// # Safety
-/// The processor has AVX-512F, R is at most MR, NR 48.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512_store<const R: usize, const MR: usize, const NR: usize>(
-    c: &mut Tile<MR, NR>,
-    sums: [[std::arch::x86_64::__m512; 3]; R],
-    add: bool,
-) {
-    use std::arch::x86_64::*;
-    for (row, sums) in c.0.iter_mut().zip(sums) {
-        for (i, sum) in sums.into_iter().enumerate() {
-            // SAFETY: a row has 48 elements.
-            unsafe {
-                let at = row.as_mut_ptr().add(i * 16);
-                let sum = if add { _mm512_add_ps(_mm512_loadu_ps(at), sum) } else { sum };
-                _mm512_storeu_ps(at, sum);
-            }
-        }
-    }
-}
-
 /// The same in plain loops, for processors without AVX2; compilers turn it into the vectors there are.
-fn plain<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, _: usize, add: bool) {
+fn plain<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, _: [usize; 2], add: bool) {
     let mut sums = if add { c.0 } else { Tile::<MR, NR>::ZERO.0 };
     for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NR)) {
         for (sums, &a) in sums.iter_mut().zip(a) {
@@ -252,60 +125,24 @@ fn plain<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR
 }
 
 /// # Safety
-/// The processor has AVX-512F, NR is 48, MR at most 8, and b holds a.len() / MR rows.
+/// The processor has AVX-512F, MR is 8 and NR 48, and b holds a.len() / MR rows.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, rows: usize, add: bool) {
-    // SAFETY: as the caller's.
-    unsafe {
-        match rows.min(MR) {
-            0 => {}
-            1 => avx512_rows::<1, MR, NR>(a, b, c, add),
-            2 => avx512_rows::<2, MR, NR>(a, b, c, add),
-            3 => avx512_rows::<3, MR, NR>(a, b, c, add),
-            4 => avx512_rows::<4, MR, NR>(a, b, c, add),
-            5 | 6 => avx512_rows::<6, MR, NR>(a, b, c, add),
-            _ => avx512_rows::<8, MR, NR>(a, b, c, add),
-        }
-    }
-}
-
-/// # Safety
-/// As [`avx512`], and R is at most MR.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512_rows<const R: usize, const MR: usize, const NR: usize>(
+unsafe fn wide<const MR: usize, const NR: usize>(
     a: &[f32],
     b: &[f32],
     c: &mut Tile<MR, NR>,
+    wanted: [usize; 2],
     add: bool,
 ) {
-    use std::arch::x86_64::*;
-    debug_assert!(R <= MR && NR == 48);
-    let mut sums = [[_mm512_setzero_ps(); 3]; R];
-    let (mut at_a, mut at_b) = (a.as_ptr(), b.as_ptr());
-    // SAFETY: a and b hold as many rows as there are turns; c has MR x NR elements.
-    unsafe {
-        for _ in 0..a.len() / MR {
-            let b: [__m512; 3] = std::array::from_fn(|i| _mm512_loadu_ps(at_b.add(16 * i)));
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let a = _mm512_set1_ps(*at_a.add(r));
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = _mm512_fmadd_ps(a, b, *sum);
-                }
-            }
-            at_a = at_a.add(MR);
-            at_b = at_b.add(NR);
-        }
-        avx512_store(c, sums, add);
-    }
+    // SAFETY: as the caller's.
+    unsafe { avx512::multiply(a, b, c.0.as_mut_ptr().cast(), wanted, add) }
 }
 
 /// # Safety
 /// The processor has AVX2 and FMA, MR is 4 and NR 24, and b holds a.len() / MR rows.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, _: usize, add: bool) {
+unsafe fn avx2<const MR: usize, const NR: usize>(a: &[f32], b: &[f32], c: &mut Tile<MR, NR>, _: [usize; 2], add: bool) {
     debug_assert!(MR == 4 && NR == 24);
     use std::arch::x86_64::*;
     let zero = _mm256_setzero_ps();

@@ -168,10 +168,6 @@ fn block<const MR: usize, const NR: usize>(face: &Face, source: &[f32], left: &[
         tile += len;
     }
     let mut panels = CpuBuffer::uninit(PLACES * k * NR + LANES);
-    // What lies beyond the tiles is multiplied too.
-    if last - first < NR {
-        panels.fill(0.0);
-    }
     vectorized(|| {
         for channel in 0..k {
             for segment in &segments {
@@ -184,7 +180,7 @@ fn block<const MR: usize, const NR: usize>(face: &Face, source: &[f32], left: &[
     for (i, left) in left.chunks_exact(PLACES * k * MR).enumerate() {
         let rows = (m - i * MR).min(MR);
         for ((a, panel), tile) in left.chunks_exact(k * MR).zip(panels.chunks_exact(k * NR)).zip(&mut tiles) {
-            Multiply { product, a, tile, rows, add: false, alone: false }.run(panel);
+            Multiply { product, a, tile, wanted: [rows, last - first], add: false, alone: false }.run(panel);
         }
         vectorized(|| {
             for r in 0..rows {
