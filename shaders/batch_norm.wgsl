@@ -12,6 +12,8 @@ struct Params {
     eps: f32,
     // Runs that the vec4s of a row of l are dealt to, where l is a multiple of 4.
     runs: u32,
+    // Of the leaky relu behind the normalisation; 1 for none.
+    slope: f32,
 }
 
 // Where element k of a channel (in order of image, then place) lies in x.
@@ -191,7 +193,7 @@ fn moments_channel(
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read> normalize_params: Params;
 
-// y = gamma * (x - mean) / sqrt(var + eps) + beta. Grid: n * c * l invocations in workgroups of 64, folded.
+// y = f(gamma * (x - mean) / sqrt(var + eps) + beta) with the leaky relu f. Grid: n * c * l invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn normalize(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let p = normalize_params;
@@ -199,7 +201,8 @@ fn normalize(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgro
     if id < p.n * p.c * p.l {
         let channel = id / p.l % p.c;
         let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
-        y[id] = gamma[channel] * ((x[id] - moments[channel]) * inv) + beta[channel];
+        let z = gamma[channel] * ((x[id] - moments[channel]) * inv) + beta[channel];
+        y[id] = select(p.slope * z, z, z > 0.0);
     }
 }
 
@@ -220,7 +223,8 @@ fn normalize_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
         let inv = 1.0 / sqrt(moments[p.c + channel] + p.eps);
         let length = p.l / 4u;
         for (var i = id - row * p.runs; i < length; i += p.runs) {
-            y_quads[row * length + i] = scale * ((x_quads[row * length + i] - mean) * inv) + shift;
+            let z = scale * ((x_quads[row * length + i] - mean) * inv) + shift;
+            y_quads[row * length + i] = select(p.slope * z, z, z > vec4<f32>());
         }
     }
 }

@@ -11,7 +11,7 @@ mod training;
 use super::compare::Tolerance::{self, *};
 use super::gradients::Function;
 use crate::error::{Error, Result};
-use crate::ops::Conv2d;
+use crate::ops::{Activation, Conv2d};
 use crate::rng::{Domain, Stream};
 use crate::shape::Shape;
 use crate::tensor::{Device, Storage, Tensor};
@@ -398,7 +398,7 @@ fn convolutions() -> Vec<Case> {
 }
 
 fn bias_activations() -> Vec<Case> {
-    use crate::ops::Activation::{self, *};
+    use crate::ops::Activation::*;
     let leaky = LeakyRelu { slope: 0.2 };
     let row = |name: &str, x: &[usize], f: Activation| {
         Case::new(name, vec![normal(x), normal([x[1]])], move |x| x[0].bias_activation(&x[1], f))
@@ -442,9 +442,15 @@ fn bias_activations() -> Vec<Case> {
 fn batch_norms() -> Vec<Case> {
     let inputs = |x: &[usize]| vec![normal(x), normal([x[1]]), normal([x[1]])];
     let run = |x: &[Tensor]| x[0].batch_norm(Some(&x[1]), Some(&x[2]), 1e-3).0;
+    let activated = |x: &[Tensor], slope: f64| {
+        x[0].batch_norm_activated(Some(&x[1]), Some(&x[2]), 1e-3, Activation::LeakyRelu { slope }).0
+    };
     let loose = Limit(5e-6, "a difference divided by a standard deviation");
     vec![
         Case::new("moments", vec![normal([3, 4, 5, 6])], |x| x[0].moments()).within(Accumulated(90)),
+        Case::new("batch_norm: leaky_relu", inputs(&[3, 4, 5, 6]), |x| activated(x, 0.2)).within(loose),
+        Case::new("batch_norm: relu, whole quads", inputs(&[2, 5, 4, 8]), |x| activated(x, 0.0)).within(loose),
+        Case::new("batch_norm: negative slope", inputs(&[2, 3, 4]), |x| activated(x, -0.5)).within(loose),
         Case::new("running_moments", vec![normal([70]), normal([70]), normal([2, 70])], |x| {
             Tensor::running_moments(&x[0], &x[1], &x[2], 0.9, 1.25)
         }),

@@ -2,6 +2,7 @@
 
 use super::init::Initializer;
 use super::{Mode, Module, Parameter};
+use crate::ops::Activation;
 use crate::tensor::{Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
@@ -61,12 +62,16 @@ impl BatchNorm {
 
 impl Module for BatchNorm {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.forward_activated(x, mode, Activation::Identity)
+    }
+
+    fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
         let (gamma, beta) = (self.gamma.get(), self.beta.get());
         if mode == Mode::Inference {
             let (mean, var) = (self.running_mean.get(), self.running_var.get());
-            return x.batch_norm_with(&mean, &var, Some(&gamma), Some(&beta), self.eps);
+            return f.of(&x.batch_norm_with(&mean, &var, Some(&gamma), Some(&beta), self.eps));
         }
-        let (y, moments) = x.batch_norm(Some(&gamma), Some(&beta), self.eps);
+        let (y, moments) = x.batch_norm_activated(Some(&gamma), Some(&beta), self.eps, f);
         if mode == Mode::Train {
             no_grad(|| self.update(&moments, x.len() / moments.dim(1).max(1)));
         }

@@ -5,6 +5,7 @@ use crate::cpu::simd::vectorized;
 use crate::error::Result;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::bias_activation::Activation;
 use crate::ops::reduce::sum_run;
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, no_grad, reference_loops};
@@ -78,6 +79,7 @@ impl Sizes {
             chunks: self.count().div_ceil(chunk).max(1) as u32,
             eps: eps as f32,
             runs: self.runs(gpu) as u32,
+            slope: 1.0,
         }
     }
 }
@@ -97,6 +99,7 @@ struct Params {
     chunks: u32,
     eps: f32,
     runs: u32,
+    slope: f32,
 }
 
 /// A statistics pass: by one workgroup a channel, or in two kernels, a part of each channel, then the parts in order.
@@ -226,13 +229,15 @@ fn channels(values: &Tensor, x: &Tensor) -> Tensor {
     values.reshape(shape)
 }
 
-/// y = gamma·(x − mean)·(var + eps)^−½ + beta per channel, where (mean, var) = `moments` are those *of x*.
+/// y = f(gamma·(x − mean)·(var + eps)^−½ + beta) per channel, where (mean, var) = `moments` are those *of x* and f is a
+/// leaky relu with a slope from 0; slope 1 is none at all.
 ///
 /// `moments` is handed in so that it need not be computed twice; it is no free input: the gradient by x goes through
 /// the statistics, and none is given for `moments`. Only [`Tensor::batch_norm`] makes this op.
 #[derive(Clone, Copy, Debug)]
 struct BatchNorm {
     eps: f64,
+    slope: f64,
 }
 
 impl BatchNorm {
@@ -242,7 +247,8 @@ impl BatchNorm {
             let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
             let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
             for i in s.channel(c).flatten() {
-                y[i] = x[2].data[c] * ((x[0].data[i] - mean) * inv) + x[3].data[c];
+                let z = x[2].data[c] * ((x[0].data[i] - mean) * inv) + x[3].data[c];
+                y[i] = if z > T::of(0.0) { z } else { T::of(self.slope) * z };
             }
         }
     }
@@ -288,7 +294,16 @@ impl Op for BatchNorm {
         let scale = scales(x[1].data, x[2].data, self.eps);
         s.for_planes(y, |c, place, y| {
             let (mean, scale, beta) = (x[1].data[c], scale[c], x[3].data[c]);
-            y.iter_mut().zip(&x[0].data[place..]).for_each(|(y, x)| *y = (x - mean) * scale + beta);
+            let pairs = y.iter_mut().zip(&x[0].data[place..]);
+            if self.slope == 1.0 {
+                pairs.for_each(|(y, x)| *y = (x - mean) * scale + beta);
+            } else {
+                let slope = self.slope as f32;
+                pairs.for_each(|(y, x)| {
+                    let z = (x - mean) * scale + beta;
+                    *y = if z > 0.0 { z } else { slope * z };
+                });
+            }
         });
     }
 
@@ -299,14 +314,18 @@ impl Op for BatchNorm {
             kernel,
             reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer],
             writes: &[y.buffer],
-            params: bytemuck::bytes_of(&s.params(gpu, self.eps)),
+            params: bytemuck::bytes_of(&Params { slope: self.slope as f32, ..s.params(gpu, self.eps) }),
             workgroups: grid((s.n * s.c * row) as u64, 64),
             label: "batch_norm",
         })
     }
 
-    fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
+    fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
         let [x, moments, gamma, _] = x else { unreachable!("batch_norm has four inputs") };
+        let dy = &match self.slope {
+            1.0 => dy.clone(),
+            slope => Activation::LeakyRelu { slope }.gradient(y, dy),
+        };
         let [dx, dgamma, dbeta] = if is_recording() {
             self.composed(x, gamma, dy).map(Some)
         } else {
@@ -565,12 +584,28 @@ impl Tensor {
     /// and shifts by beta `[C]` (ones and zeros if absent). Also returns the moments [2, C], as constants.
     #[track_caller]
     pub fn batch_norm(&self, gamma: Option<&Tensor>, beta: Option<&Tensor>, eps: f64) -> (Tensor, Tensor) {
+        self.batch_norm_activated(gamma, beta, eps, Activation::Identity)
+    }
+
+    /// f of [`Tensor::batch_norm`], in one pass for the leaky relus, and the moments.
+    #[track_caller]
+    pub fn batch_norm_activated(
+        &self,
+        gamma: Option<&Tensor>,
+        beta: Option<&Tensor>,
+        eps: f64,
+        f: Activation,
+    ) -> (Tensor, Tensor) {
         let moments = no_grad(|| self.moments());
         let c = moments.dim(1);
         let gamma = gamma.cloned().unwrap_or_else(|| Tensor::full(self.device(), [c], 1.0));
         let beta = beta.cloned().unwrap_or_else(|| Tensor::zeros(self.device(), [c]));
-        let y = apply(BatchNorm { eps }, &[self, &moments, &gamma, &beta]);
-        (y, moments)
+        let slope = match f {
+            Activation::LeakyRelu { slope } if f.derivative_follows_from_value() => slope,
+            _ => 1.0,
+        };
+        let y = apply(BatchNorm { eps, slope }, &[self, &moments, &gamma, &beta]);
+        (if slope == 1.0 { f.of(&y) } else { y }, moments)
     }
 
     /// keep·(mean, var) + (1 − keep)·moments as [2, C], for running mean and variance `[C]` and a batch's moments [2, C],

@@ -38,8 +38,19 @@ impl Activation {
     }
 
     /// Whether the sign of z can be told from y: not below a leaky relu of negative slope.
-    fn derivative_follows_from_value(self) -> bool {
+    pub(super) fn derivative_follows_from_value(self) -> bool {
         !matches!(self, LeakyRelu { slope } if slope.is_nan() || slope < 0.0)
+    }
+
+    /// dy·f′(z) for y = f(z): one pass, or ops that can be differentiated again where a gradient is recorded.
+    pub(super) fn gradient(self, y: &Tensor, dy: &Tensor) -> Tensor {
+        match self {
+            Identity => dy.clone(),
+            f if !is_recording() => apply(ActivationGradient { f }, &[y, dy]),
+            LeakyRelu { slope } => dy * y.leaky_relu_slope(slope),
+            Tanh => dy * y.square().affine(-1.0, 1.0),
+            Sigmoid => dy * (y * y.affine(-1.0, 1.0)),
+        }
     }
 
     fn value<T: Real>(self, z: T) -> T {
@@ -190,13 +201,7 @@ impl Op for BiasActivation {
     }
 
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
-        let dz = match self.f {
-            Identity => dy.clone(),
-            f if !is_recording() => apply(ActivationGradient { f }, &[y, dy]),
-            LeakyRelu { slope } => dy * y.leaky_relu_slope(slope),
-            Tanh => dy * y.square().affine(-1.0, 1.0),
-            Sigmoid => dy * (y * y.affine(-1.0, 1.0)),
-        };
+        let dz = self.f.gradient(y, dy);
         let axes: Vec<usize> = (0..dz.rank()).filter(|&axis| axis != 1).collect();
         let db = needs[1].then(|| dz.sum_axes(&axes).reshape(x[1].shape()));
         vec![needs[0].then_some(dz), db]

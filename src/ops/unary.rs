@@ -5,8 +5,9 @@ use crate::cpu::parallel::for_pieces;
 use crate::error::Result;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::bias_activation::Activation;
 use crate::shape::Shape;
-use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
+use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, reference_loops};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// The functions, with the convention at each kink.
@@ -283,8 +284,11 @@ impl Op for Unary {
             Square => dy * &(x * 2.0),
             Abs => dy * &x.sign(),
             Sign | Step { .. } | Inside { .. } => return vec![None],
+            LeakyRelu { slope } if slope >= 0.0 && !is_recording() => Activation::LeakyRelu { slope }.gradient(y, dy),
             LeakyRelu { slope } => dy * &x.leaky_relu_slope(slope),
+            Tanh if !is_recording() => Activation::Tanh.gradient(y, dy),
             Tanh => dy * &(&(&y.square() * -1.0) + 1.0),
+            Sigmoid if !is_recording() => Activation::Sigmoid.gradient(y, dy),
             Sigmoid => dy * &(y * &(&(y * -1.0) + 1.0)),
             Softplus => dy * &x.sigmoid(),
             Clamp { low, high } => dy * &x.is_inside(low, high),
