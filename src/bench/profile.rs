@@ -74,7 +74,8 @@ pub fn profile_steps(workload: &Workload, device: &Device, limits: &Limits) -> R
 }
 
 fn stages(records: &[OpRecord], kernels: &[KernelTime], first: u64, limits: &Limits) -> Vec<Stage> {
-    let mut by_shapes: BTreeMap<(&'static str, String), (Stage, BTreeMap<&str, f64>)> = BTreeMap::new();
+    type KernelSeconds<'a> = BTreeMap<&'a str, f64>;
+    let mut by_shapes: BTreeMap<(&str, String), (Stage, KernelSeconds)> = BTreeMap::new();
     let a_step = 1.0 / STEPS as f64;
     for record in records {
         let key = (record.name, shapes_text(&record.shapes));

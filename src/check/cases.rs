@@ -448,9 +448,9 @@ fn batch_norms() -> Vec<Case> {
     let loose = Limit(5e-6, "a difference divided by a standard deviation");
     vec![
         Case::new("moments", vec![normal([3, 4, 5, 6])], |x| x[0].moments()).within(Accumulated(90)),
-        Case::new("batch_norm: leaky_relu", inputs(&[3, 4, 5, 6]), |x| activated(x, 0.2)).within(loose),
-        Case::new("batch_norm: relu, whole quads", inputs(&[2, 5, 4, 8]), |x| activated(x, 0.0)).within(loose),
-        Case::new("batch_norm: negative slope", inputs(&[2, 3, 4]), |x| activated(x, -0.5)).within(loose),
+        Case::new("batch_norm: leaky_relu", inputs(&[3, 4, 5, 6]), move |x| activated(x, 0.2)).within(loose),
+        Case::new("batch_norm: relu, whole quads", inputs(&[2, 5, 4, 8]), move |x| activated(x, 0.0)).within(loose),
+        Case::new("batch_norm: negative slope", inputs(&[2, 3, 4]), move |x| activated(x, -0.5)).within(loose),
         Case::new("running_moments", vec![normal([70]), normal([70]), normal([2, 70])], |x| {
             Tensor::running_moments(&x[0], &x[1], &x[2], 0.9, 1.25)
         }),

@@ -227,6 +227,7 @@ fn transform_source<const NR: usize>(
             (a[t], b[t], c[t], d[t]) = (d0 - d2, d1 + d2, d2 - d1, d1 - d3);
         }
     }
+    #[allow(clippy::needless_range_loop)] // j is also a place in the panels
     for j in 0..4 {
         let mut whole = [[0.0f32; LANES]; 4];
         for t in 0..LANES {

@@ -72,7 +72,7 @@ impl Gpu {
             return;
         }
         let Some(path) = file("pipelines", self.report(), "bin") else { return };
-        let stored = std::fs::read(&path).ok().and_then(|bytes| checked(bytes));
+        let stored = std::fs::read(&path).ok().and_then(checked);
         let descriptor =
             wgpu::PipelineCacheDescriptor { label: Some("toile pipelines"), data: stored.as_deref(), fallback: true };
         // SAFETY: the bytes are as `PipelineCache::get_data` gave them: the checksum in front is that of all of them, and
