@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::shape::Shape;
-use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, reference_loops};
+use crate::tensor::{Device, GpuView, Op, Real, Tensor, View, apply, is_recording, reference_loops};
 
 /// The activations whose derivative follows from their value, so that x + b need not be kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -276,7 +276,12 @@ impl Tensor {
     /// f(x + b) for x [N, C, …] and a bias a channel, b `[C]`, in one pass, and its first gradient in one more.
     #[track_caller]
     pub fn bias_activation(&self, b: &Tensor, f: Activation) -> Tensor {
-        if f.derivative_follows_from_value() {
+        // Beyond a binding the fused kernel gives way to ops that work in pieces.
+        let fits = match self.device() {
+            Device::Gpu(gpu) => !gpu.pieces(self.len()).are_many(),
+            _ => true,
+        };
+        if fits && f.derivative_follows_from_value() {
             return apply(BiasActivation { f }, &[self, b]);
         }
         let mut shape = vec![1; self.rank()];
