@@ -27,7 +27,7 @@
 //!
 //! The modules, each using only those before it: [`error`], [`shape`], [`rng`], [`gpu`] (adapters, buffers, kernels;
 //! the only place that names wgpu), [`cpu`], [`tensor`], [`ops`], [`autograd`], [`nn`], [`optim`], [`check`] (the
-//! case table that holds every op on every device against the reference), [`data`], [`models`], [`report`], [`train`],
+//! case table that holds every op on every device against the reference), [`data`], [`models`], [`metrics`], [`report`], [`train`],
 //! [`bench`], [`verify`], [`cli`].
 
 pub mod autograd;
@@ -38,6 +38,7 @@ pub mod cpu;
 pub mod data;
 pub mod error;
 pub mod gpu;
+pub mod metrics;
 pub mod models;
 pub mod nn;
 pub mod ops;

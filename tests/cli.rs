@@ -270,6 +270,16 @@ fn translate_keeps_size_and_transparency_and_refuses_with_reasons() {
     let output = toile(folder, &arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
 
+    let output =
+        toile(folder, &["metrics", "run", "--count", "5", "--sheet", "sheet.png", "--json", "--device", "cpu"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(figures["pictures"], 5);
+    let [share, distance] = ["silhouette_iou", "distance_to_answer"].map(|key| figures[key].as_f64().unwrap());
+    assert!((0.0..=1.0).contains(&share) && (1.0..255.0).contains(&distance), "{figures}");
+    assert_eq!(image::open(folder.join("sheet.png")).unwrap().width(), 12 * (16 * 4 + 2) + 2);
+    refused(folder, &["metrics", "run", "--sheet", "sheet.png", "--device", "cpu"], 1, &["sheet.png", "exists"]);
+
     let pictures = folder.join("pictures");
     std::fs::create_dir(&pictures).unwrap();
     image::RgbImage::from_fn(21, 13, |x, y| image::Rgb([(x * 12) as u8, (y * 19) as u8, 90]))

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 /// Top to bottom: each may use those before it. (`tensor` and `ops` know each other's names through the crate root only
 /// downwards: `Tensor`'s methods are written in `ops`.)
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "error", "shape", "rng", "gpu", "cpu", "tensor", "ops", "autograd", "nn", "optim", "check", "data", "models",
-    "report", "train", "bench", "verify", "cli",
+    "metrics", "report", "train", "bench", "verify", "cli",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

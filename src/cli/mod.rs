@@ -5,6 +5,7 @@ mod bench_profile;
 mod check_data;
 mod device;
 mod devices;
+mod metrics;
 mod progress;
 mod sample;
 mod selftest;
@@ -29,6 +30,7 @@ enum Command {
     Train(train::Args),
     Sample(sample::Args),
     Translate(translate::Args),
+    Metrics(metrics::Args),
     Selftest(selftest::Args),
     Devices(devices::Args),
     Verify(verify::Args),
@@ -55,6 +57,7 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
         Command::Train(args) => train::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Translate(args) => translate::run(args),
+        Command::Metrics(args) => metrics::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Verify(args) => verify::run(args),

@@ -230,6 +230,7 @@ fn by_name(folder: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::super::garments::Pattern;
+    use super::super::{Loader, LoaderOptions};
     use super::*;
     use image::{Rgb, RgbImage};
     use std::fs;
@@ -288,6 +289,22 @@ mod tests {
         save(root.path().join("p.png"), 16, |x| if x < 8 { 30 } else { 90 });
         let pair = open_domains(&spec(root.path(), true)).unwrap();
         assert_eq!([reds(&*pair.a), reds(&*pair.b)], [[30], [90]]);
+        // Cut and mirrored alike: halves that show the same stay the same.
+        let twins = tempfile::tempdir().unwrap();
+        for i in 0..3 {
+            save(twins.path().join(format!("{i}.png")), 16, |x| (60 * i + 7 * (x % 8)) as u8);
+        }
+        let twins = open_domains(&spec(twins.path(), true)).unwrap();
+        let options = LoaderOptions { flip: true, crop: Some([5, 4]), ..LoaderOptions::default() };
+        let mut loaders = [&twins.a, &twins.b].map(|s| Loader::with_options(s.clone(), 6, 9, 0, options));
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let [a, b] = loaders.each_mut().map(|loader| loader.next().unwrap().images);
+            assert_eq!(a, b);
+            seen.extend(a.chunks(60).map(|image| image[..4].to_vec()));
+        }
+        seen.dedup();
+        assert!(seen.len() > 12, "cuts and mirrors differ from image to image");
         assert!(refused(&spec(root.path(), false)).contains("trainA/ and trainB/"));
         save(root.path().join("q.png"), 15, |_| 1);
         let pair = open_domains(&spec(root.path(), true)).unwrap();
@@ -321,7 +338,10 @@ mod tests {
         assert_ne!(image(&striped.shown[0], 0), image(&striped.a, 0), "held out");
         let any = of("plain-patterned", true).unwrap();
         assert!((0..40).all(|i| any.b.label(i) != id(Pattern::Plain)));
-        // One outline, one answer: equal kinds, cuts and patterns give equal pictures.
+        let covered = striped.shown[0].mask(0).unwrap();
+        assert_eq!(Some(&covered), striped.shown[1].mask(0).as_ref(), "the same cut");
+        assert!((50..206).contains(&covered.iter().filter(|there| **there).count()));
+        // One outline, one answer: both tell of the same pattern.
         let outline = of("outline", true).unwrap();
         assert!((0..40).all(|i| outline.a.label(i) == outline.b.label(i)));
         assert!(of("palette-3-13", false).is_ok());

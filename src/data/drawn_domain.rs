@@ -120,6 +120,15 @@ impl DrawnDomain {
         DrawnDomain { seed, first, count, look, fitting }
     }
 
+    /// A garment is drawn square, in the size that the fit then needs not scale.
+    fn side(&self) -> u32 {
+        let [h, w] = self.fitting.size;
+        match self.fitting.fit {
+            Fit::Crop => h.max(w) as u32,
+            Fit::Pad => h.min(w) as u32,
+        }
+    }
+
     /// The garment that image `index` shows.
     pub fn garment(&self, index: usize) -> Garment {
         self.look.dress(&Garment::draw(self.seed, self.first + index as u64))
@@ -136,11 +145,7 @@ impl Source for DrawnDomain {
     }
 
     fn pixels(&self, index: usize, out: &mut [u8]) -> Result<()> {
-        let [h, w] = self.fitting.size;
-        let side = match self.fitting.fit {
-            Fit::Crop => h.max(w),
-            Fit::Pad => h.min(w),
-        } as u32;
+        let side = self.side();
         let garment = self.garment(index);
         let image = match self.look {
             Look::Outline => garment.outline(side, outline_colour(garment.cloth.pattern)),
@@ -148,6 +153,13 @@ impl Source for DrawnDomain {
         };
         self.fitting.apply(image.into(), out);
         Ok(())
+    }
+
+    fn mask(&self, index: usize) -> Option<Vec<bool>> {
+        let fitting = Fitting { channels: 1, background: [0; 3], ..self.fitting };
+        let mut bytes = vec![0; fitting.shape().iter().product()];
+        fitting.apply(self.garment(index).mask(self.side()).into(), &mut bytes);
+        Some(bytes.into_iter().map(|byte| byte >= 128).collect())
     }
 
     fn label(&self, index: usize) -> Option<u8> {

@@ -68,6 +68,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Which pixels of image `index` show the thing, `[H·W]`, where that is known.
+    fn mask(&self, _index: usize) -> Option<Vec<bool>> {
+        None
+    }
+
     /// One line for the user: what, how many, which size.
     fn describe(&self) -> String;
 

@@ -114,25 +114,39 @@ impl Applied {
         let mut bytes = vec![0; channels * h * w];
         fitting.apply(picture, &mut bytes);
 
+        let values: Vec<f32> = bytes.into_iter().map(|byte| f32::from(byte) / 127.5 - 1.0).collect();
+        let y = self.apply(&values, [h, w], number, mode)?;
+        Ok(RgbaImage::from_fn(w as u32, h as u32, |px, py| {
+            let at = py as usize * w + px as usize;
+            let [r, g, b] = colour([0, 1, 2].map(|c: usize| y[c.min(channels - 1) * h * w + at])).0;
+            Rgba([r, g, b, alpha.as_ref().map_or(255, |alpha| alpha[at])])
+        }))
+    }
+
+    /// An image of this height and width, [C, H, W] in [−1, 1], translated; as [`Applied::translate`].
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn apply(&self, image: &[f32], [h, w]: [usize; 2], number: u64, mode: Mode) -> Result<Vec<f32>> {
+        let channels = self.recipe.data.channels;
         // The network wants multiples: the picture is mirrored beyond its border and cut again.
         let multiple = self.recipe.translator.multiple();
         let [wide_h, wide_w] = [h, w].map(|side| side.max(8).next_multiple_of(multiple));
         let mut values = Vec::with_capacity(channels * wide_h * wide_w);
-        for plane in bytes.chunks_exact(h * w) {
+        for plane in image.chunks_exact(h * w) {
             for y in 0..wide_h {
                 let row = &plane[mirrored(y, h) * w..][..w];
-                values.extend((0..wide_w).map(|x| f32::from(row[mirrored(x, w)]) / 127.5 - 1.0));
+                values.extend((0..wide_w).map(|x| row[mirrored(x, w)]));
             }
         }
         let x = Tensor::new(&self.device, [1, channels, wide_h, wide_w], &values);
         self.draws.begin(number);
         let y = no_grad(|| self.network.forward(&x, mode)).to_vec()?;
-        let plane = wide_h * wide_w;
-        Ok(RgbaImage::from_fn(w as u32, h as u32, |px, py| {
-            let at = py as usize * wide_w + px as usize;
-            let [r, g, b] = colour([0, 1, 2].map(|c: usize| y[c.min(channels - 1) * plane + at])).0;
-            Rgba([r, g, b, alpha.as_ref().map_or(255, |alpha| alpha[py as usize * w + px as usize])])
-        }))
+        let mut cut = Vec::with_capacity(image.len());
+        for plane in y.chunks_exact(wide_h * wide_w) {
+            plane.chunks_exact(wide_w).take(h).for_each(|row| cut.extend_from_slice(&row[..w]));
+        }
+        Ok(cut)
     }
 
     /// Refuses a picture that this machine's memory cannot hold, where the system tells how much is free.

@@ -1,0 +1,3 @@
+//! Measures of what trained networks make.
+
+pub mod silhouette;
