@@ -94,6 +94,15 @@ fn cpu_copy(device: &Device) -> Result<f64> {
     Ok(2.0 * COPY_BYTES as f64 / timing.best * 1e-9)
 }
 
+/// Twin of `Params` in `limits.wgsl`.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct Params {
+    turns: u32,
+    factor: f32,
+    term: f32,
+}
+
 /// Invocations, turns of each, and fused multiply-adds of 4 lanes a turn; as in `limits.wgsl`.
 const INVOCATIONS: u32 = 1 << 14;
 const GPU_TURNS: u32 = 256;
@@ -101,13 +110,13 @@ const GPU_CHAINS: u32 = 8 * 8;
 
 fn gpu_fma(device: &Device, gpu: &Gpu) -> Result<f64> {
     let y = gpu.alloc(u64::from(INVOCATIONS) * 16)?;
-    let params = [GPU_TURNS.to_le_bytes(), 0.999f32.to_le_bytes(), 1e-3f32.to_le_bytes()].concat();
+    let params = Params { turns: GPU_TURNS, factor: 0.999, term: 1e-3 };
     let timing = time(device, || {
         gpu.run(&KernelCall {
             kernel: Kernel::new("limits", "fma_chains"),
             reads: &[],
             writes: &[&y],
-            params: &params,
+            params: bytemuck::bytes_of(&params),
             workgroups: [INVOCATIONS / 64, 1, 1],
             label: "limits",
         })

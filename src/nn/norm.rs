@@ -95,7 +95,11 @@ pub struct InstanceNorm {
 }
 
 impl Module for InstanceNorm {
-    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
-        x.instance_norm(None, None, self.eps)
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.forward_activated(x, mode, Activation::Identity)
+    }
+
+    fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
+        x.instance_norm_activated(self.eps, f)
     }
 }

@@ -1,15 +1,16 @@
 //! Instance, layer, group and adaptive instance normalisation: batch normalisation of reshaped images, no kernel of their own.
 
+use crate::ops::Activation;
 use crate::ops::reduce_more::Variance;
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// This tensor as `rows` parts of equal size, each with mean 0 and variance 1 (biased, plus eps). Its first
+    /// f of this tensor as `rows` parts of equal size, each with mean 0 and variance 1 (biased, plus eps). Its first
     /// gradient is batch normalisation's fused one.
     #[track_caller]
-    fn normalized_rows(&self, rows: usize, eps: f64) -> Tensor {
+    fn normalized_rows(&self, rows: usize, eps: f64, f: Activation) -> Tensor {
         let len = self.len().checked_div(rows).unwrap_or(0);
-        self.reshape([1, rows, len]).batch_norm(None, None, eps).0.reshape(self.shape())
+        self.reshape([1, rows, len]).batch_norm_activated(None, None, eps, f).0.reshape(self.shape())
     }
 
     /// gamma·x + beta for `[C]` (a value a channel) or [N, C] (a value a sample and channel) and images [N, C, …].
@@ -36,13 +37,19 @@ impl Tensor {
     /// (biased), then gamma and beta: `[C]`, or [N, C] for a style of each sample's own (conditional).
     #[track_caller]
     pub fn instance_norm(&self, gamma: Option<&Tensor>, beta: Option<&Tensor>, eps: f64) -> Tensor {
-        self.normalized_rows(self.dim(0) * self.dim(1), eps).channel_affine(gamma, beta)
+        self.normalized_rows(self.dim(0) * self.dim(1), eps, Activation::Identity).channel_affine(gamma, beta)
+    }
+
+    /// f of [`Tensor::instance_norm`] without gamma and beta; in one pass for the leaky relus.
+    #[track_caller]
+    pub fn instance_norm_activated(&self, eps: f64, f: Activation) -> Tensor {
+        self.normalized_rows(self.dim(0) * self.dim(1), eps, f)
     }
 
     /// Layer normalisation (Ba et al. 2016) over all axes from `axis` on, gamma and beta of that shape.
     #[track_caller]
     pub fn layer_norm(&self, axis: usize, gamma: Option<&Tensor>, beta: Option<&Tensor>, eps: f64) -> Tensor {
-        let scaled = self.normalized_rows(self.shape()[..axis].iter().product(), eps);
+        let scaled = self.normalized_rows(self.shape()[..axis].iter().product(), eps, Activation::Identity);
         let scaled = gamma.map_or(scaled.clone(), |gamma| scaled * gamma);
         beta.map_or(scaled.clone(), |beta| scaled + beta)
     }
@@ -57,7 +64,7 @@ impl Tensor {
             "group_norm: {c} channels in {groups} groups (x {})",
             self.shape()
         );
-        self.normalized_rows(self.dim(0) * groups, eps).channel_affine(gamma, beta)
+        self.normalized_rows(self.dim(0) * groups, eps, Activation::Identity).channel_affine(gamma, beta)
     }
 
     /// Adaptive instance normalisation (Huang and Belongie 2017, eq. 8): this content's planes with the means and

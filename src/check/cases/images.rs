@@ -5,7 +5,7 @@ use super::{Case, Range, Tolerance::*, normal, told};
 use crate::autograd::differentiable_grad;
 use crate::ops::reduce_more::Variance;
 use crate::ops::resample::{Antialias, Coordinates, Nearest};
-use crate::ops::{PadMode, Pool2d};
+use crate::ops::{Activation, PadMode, Pool2d};
 use crate::tensor::{Tensor, recording};
 
 type F = fn(&Tensor) -> Tensor;
@@ -150,6 +150,12 @@ fn norms() -> Vec<Case> {
     let (x, c, nc) = ([3, 4, 5, 6], [4], [3, 4]);
     vec![
         Case::new("instance_norm", vec![normal(x)], |x| x[0].instance_norm(None, None, 1e-5)).within(loose),
+        Case::new("instance_norm: relu", vec![normal(x)], |x| {
+            x[0].instance_norm_activated(1e-5, Activation::LeakyRelu { slope: 0.0 })
+        })
+        .within(loose),
+        Case::new("instance_norm: tanh", vec![normal(x)], |x| x[0].instance_norm_activated(1e-5, Activation::Tanh))
+            .within(loose),
         Case::new("instance_norm: affine", vec![normal(x), normal(c), normal(c)], |x| {
             x[0].instance_norm(Some(&x[1]), Some(&x[2]), 1e-3)
         })
