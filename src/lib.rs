@@ -28,7 +28,7 @@
 //! The modules, each using only those before it: [`error`], [`shape`], [`rng`], [`gpu`] (adapters, buffers, kernels;
 //! the only place that names wgpu), [`cpu`], [`tensor`], [`ops`], [`autograd`], [`nn`], [`optim`], [`check`] (the
 //! case table that holds every op on every device against the reference), [`data`], [`models`], [`report`], [`train`],
-//! [`bench`], [`verify`], [`cli`].
+//! [`mod@bench`], [`verify`], [`cli`].
 
 pub mod autograd;
 pub mod bench;
