@@ -72,7 +72,7 @@ pub fn tune(gpu: &Gpu, mut progress: impl FnMut(&Trial)) -> Result<Tuned> {
     }
     let n = 1 << 22;
     let x = Tensor::full(&device, [n], 0.5);
-    let trial = fastest(&device, &[1, 2, 4, 8, 16], |quads| {
+    let trial = fastest(&device, &[1, 2, 4, 8, 16, 32, 64], |quads| {
         gpu.use_tuning(Some(Tuned { quads: Some(*quads), product: Vec::new() }));
         x.leaky_relu(0.2).check()
     })?;

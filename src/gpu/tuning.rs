@@ -186,7 +186,11 @@ pub fn quads(gpu: &Gpu, n: usize) -> u32 {
         return 1;
     }
     let measured = gpu.tuned(|tuned| tuned.quads).flatten();
-    measured.unwrap_or(if gpu.tuned_as() == AdapterKind::Software { 8 } else { 1 })
+    measured.unwrap_or(match gpu.tuned_as() {
+        AdapterKind::Software if n >= 1 << 20 => 32,
+        AdapterKind::Software => 8,
+        _ => 1,
+    })
 }
 
 /// The least work that is tuned: below, the naive kernels serve.
