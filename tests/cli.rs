@@ -120,6 +120,8 @@ fn selftest_and_devices() {
     let table = text(&output.stdout);
     assert!(output.status.success() && table.contains("matmul") && table.contains(" passed, 0 failed"), "{table}");
     refused(place.path(), &["selftest", "--device", "cpu", "--filter", "nonsense"], 2, &["nonsense"]);
+    refused(place.path(), &["selftest", "--device", "cpu", "--minimal"], 2, &["--minimal", "cpu"]);
+    refused(place.path(), &["selftest", "--device", "gpu:no such adapter"], 2, &["no such adapter"]);
     let output = toile(place.path(), &["devices", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(list["adapters"].is_array() && list["auto"].is_string(), "{list}");
@@ -175,6 +177,28 @@ fn verify_reads_and_writes_case_directories() {
     );
     assert_eq!(text(&output.stdout).lines().count(), 8);
 
+    // Only what did not pass, as JSON, too; and what a terminal would obey is escaped.
+    let output = toile(folder, &[&check[..], &["--json", "--quiet"]].concat());
+    let lines = text(&output.stdout);
+    assert!(output.status.success() && lines.lines().count() == 1 && lines.contains("\"passed\":"), "{lines}");
+    let index = std::fs::read_to_string(folder.join("cases/index.json")).unwrap();
+    std::fs::create_dir(folder.join("odd")).unwrap();
+    let odd = index.replacen("\"op\": \"matmul\"", "\"op\": \"\\u001b[31m\\u202emat\"", 1);
+    assert!(odd != index);
+    std::fs::write(folder.join("odd/index.json"), &odd).unwrap();
+    for file in std::fs::read_dir(folder.join("cases")).unwrap().flatten().filter(|f| f.file_name() != "index.json") {
+        std::fs::copy(file.path(), folder.join("odd").join(file.file_name())).unwrap();
+    }
+    let lines = text(&toile(folder, &["verify", "odd", "--device", "cpu"]).stdout);
+    assert!(
+        !lines.contains('\u{1b}') && !lines.contains('\u{202e}') && lines.contains("\\u{1b}[31m\\u{202e}mat"),
+        "{lines}"
+    );
+    let named = odd.replacen("\"name\": \"", "\"name\": \"\\u001b[31m", 1).replacen("\"file\"", "\"elsewhere\"", 1);
+    std::fs::write(folder.join("odd/index.json"), named).unwrap();
+    let error = text(&toile(folder, &["verify", "odd", "--device", "cpu"]).stderr);
+    assert!(!error.contains('\u{1b}') && error.contains("\\u{1b}[31m"), "{error}");
+
     // One case that is not known, one whose shapes do not fit.
     let index = std::fs::read_to_string(folder.join("cases/index.json")).unwrap();
     let mut changed: serde_json::Value = serde_json::from_str(&index).unwrap();
@@ -202,7 +226,8 @@ fn verify_reads_and_writes_case_directories() {
     std::fs::write(folder.join("cases/index.json"), &index[..index.len() / 2]).unwrap();
     refused(folder, &check, 2, &["index.json", "line", "column"]);
     refused(folder, &["verify", "nowhere", "--device", "cpu"], 2, &["nowhere", "cannot read"]);
-    refused(folder, &["verify", "--device", "cpu"], 2, &["DIR"]);
+    refused(folder, &["verify", "--device", "cpu"], 2, &["DIR", "--write"]);
+    refused(folder, &["verify", "cases", "--device", "gpu:no such adapter"], 2, &["no such adapter"]);
     refused(folder, &["verify", "cases", "--write", "more"], 2, &["--write"]);
     refused(folder, &["verify", "cases", "--force"], 2, &["--write"]);
     refused(folder, &["verify", "--write", "more", "--filter", "nonsense"], 2, &["nonsense"]);

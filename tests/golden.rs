@@ -72,7 +72,9 @@ fn broken_files_are_refused_with_name_and_place() {
     assert!(refusal(&[("index.json", case("\"op\": 3").as_bytes())]).contains("case c: "));
     let escape = case("\"op\": \"relu\", \"file\": \"../secret\", \"given\": {}, \"expected\": {}");
     assert!(refusal(&[("index.json", escape.as_bytes())]).contains("beside the index"));
-    let good = case("\"op\": \"relu\", \"file\": \"t.safetensors\", \"given\": {\"in.x\": {}}, \"expected\": {}");
+    let good = case(
+        "\"op\": \"relu\", \"file\": \"t.safetensors\", \"given\": {\"in.x\": {}}, \"expected\": {\"out.y\": {\"max_abs\": 1}}",
+    );
     assert!(refusal(&[("index.json", good.as_bytes())]).contains("t.safetensors"));
     for tensors in
         [&b"\xff\xff\xff\xff\xff\xff\xff\xff{}"[..], b"", b"\x02\0\0\0\0\0\0\0{}", b"\x10\0\0\0\0\0\0\0{\"c/in.x\""]

@@ -52,6 +52,14 @@ pub fn open_with(text: &str, options: GpuOptions) -> Result<(Device, String)> {
     }
 }
 
+/// The same for a command whose exit code 1 says that a check failed: a device that cannot be opened is a wrong `--device`.
+///
+/// # Errors
+/// An unknown word, or no such adapter; always with exit code 2.
+pub fn open_to_check(text: &str, options: GpuOptions) -> Result<(Device, String)> {
+    open_with(text, options).map_err(|error| Error::Usage(error.to_string()))
+}
+
 /// Why `auto` takes no GPU.
 fn why_no_gpu(error: &Error) -> String {
     let found = adapters();

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// products, convolutions, elementwise passes and batch norms run once more in
 /// each way that the device could compute them (column `variant`). On the
 /// reference itself the gradients are held against central differences.
-/// Exit code 1 if a check fails.
+/// Exit code 1 if a check fails, 2 if there is no such device.
 ///
 /// Columns `value`, `gradient` and `2nd`: the worst error, relative to the
 /// largest expected value of its tensor.
@@ -59,7 +59,12 @@ pub fn run(args: Args) -> Result<u8> {
     use_threads(args.threads)?;
     let begun = Instant::now();
     let options = GpuOptions { guarded: !args.minimal, minimal: args.minimal, checked: args.minimal };
-    let (device, line) = device::open_with(&args.device, options)?;
+    let (device, line) = device::open_to_check(&args.device, options)?;
+    if args.minimal && !matches!(device, Device::Gpu(_)) {
+        return Err(Error::Usage(format!(
+            "--minimal is about GPUs, and this would run on {line}: choose --device gpu:N"
+        )));
+    }
     if !args.quiet && !args.json {
         print_line(&format!("device: {line}"))?;
     }

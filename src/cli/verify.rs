@@ -2,6 +2,7 @@
 
 use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
+use crate::gpu::GpuOptions;
 use crate::verify::{CaseReport, Outcome, VerifyReport, verify_dir_with, write_dir};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -18,7 +19,8 @@ use std::path::PathBuf;
 /// other engines to be tested with.
 ///
 /// Exit code 0: all passed; 1: a case failed, or with --strict one is not
-/// supported; 2: a wrong command line, or files that cannot be read.
+/// supported; 2: a wrong command line, no such device, or files that cannot be
+/// read.
 ///
 /// Examples:
 ///
@@ -29,7 +31,7 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The directory with index.json.
-    #[arg(required_unless_present = "write", conflicts_with = "write")]
+    #[arg(conflicts_with = "write")]
     dir: Option<PathBuf>,
     #[arg(long, default_value = "auto", help = device::HELP, conflicts_with = "write")]
     device: String,
@@ -62,7 +64,10 @@ pub fn run(args: Args) -> Result<u8> {
         (Some(folder), _) => write(&args, folder),
         (None, _) if args.force => Err(Error::Usage("--force goes with --write".into())),
         (None, Some(dir)) => verify(&args, dir),
-        (None, None) => Err(Error::Usage("verify needs a directory, or --write DIR".into())),
+        (None, None) => Err(Error::Usage(
+            "verify needs DIR, a directory with index.json, or --write DIR, to write the engine's own cases there"
+                .into(),
+        )),
     }
 }
 
@@ -97,8 +102,14 @@ fn write(args: &Args, folder: &std::path::Path) -> Result<u8> {
 
 /// Files that cannot be read or written are the caller's to mend, unlike a case that fails.
 fn unusable(error: &Error) -> Result<u8> {
-    say(&format!("error: {error}"));
+    say(&format!("error: {}", shown(&error.to_string())));
     Ok(2)
+}
+
+/// A text of an index as a terminal may have it: control characters and those that turn the direction are escaped.
+fn shown(text: &str) -> String {
+    let plain = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
+    text.chars().map(|c| if plain(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
 }
 
 /// Keeps panics' own messages off the terminal while it lives: shapes that do not fit an op end in a panic inside the
@@ -125,7 +136,7 @@ impl Drop for QuietPanics {
 }
 
 fn verify(args: &Args, dir: &std::path::Path) -> Result<u8> {
-    let (device, line) = device::open(&args.device)?;
+    let (device, line) = device::open_to_check(&args.device, GpuOptions::default())?;
     if !args.quiet && !args.json {
         print_line(&format!("device: {line}"))?;
     }
@@ -134,10 +145,11 @@ fn verify(args: &Args, dir: &std::path::Path) -> Result<u8> {
     let report = {
         let _quiet = QuietPanics::new();
         verify_dir_with(dir, &device, args.filter.as_deref(), |case| {
-            bar.set_message(case.name.clone());
+            bar.set_message(shown(&case.name));
             bar.inc(1);
-            let line = if args.json { Some(json(case)) } else { text(case, args.quiet) };
-            if let (Some(line), Ok(())) = (line, &printed) {
+            let left_out = args.quiet && matches!(case.outcome, Outcome::Passed(_));
+            let line = if args.json { json(case) } else { text(case) };
+            if printed.is_ok() && !left_out {
                 printed = bar.suspend(|| print_line(&line));
             }
         })
@@ -175,7 +187,7 @@ fn table(report: &VerifyReport) -> Result<()> {
             ops.push(&case.op);
         }
     }
-    let width = ops.iter().map(|op| op.len()).max().unwrap_or(0).max(2);
+    let width = ops.iter().map(|op| shown(op).chars().count()).max().unwrap_or(0).max(2);
     print_line(&format!(
         "\n{:<width$} {:>7} {:>7} {:>14}  worst of its tolerance",
         "op", "passed", "failed", "not supported"
@@ -186,32 +198,33 @@ fn table(report: &VerifyReport) -> Result<()> {
             Outcome::Passed(Some(worst)) => Some((worst.share(), worst, &case.name)),
             _ => None,
         });
-        let place = shares
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or(String::new(), |(share, worst, name)| format!("{:.0} %, {} of {name}", share * 100.0, worst.role));
+        let place = shares.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(String::new(), |(share, worst, name)| {
+            shown(&format!("{:.0} %, {} of {name}", share * 100.0, worst.role))
+        });
         let (passed, failed, not_supported) = (of_op.passed(), of_op.failed(), of_op.not_supported());
+        let op = shown(op);
         print_line(&format!("{op:<width$} {passed:>7} {failed:>7} {not_supported:>14}  {place}"))?;
     }
     Ok(())
 }
 
-fn text(case: &CaseReport, quiet: bool) -> Option<String> {
-    let name = format!("{} ({})", case.name, case.op);
+fn text(case: &CaseReport) -> String {
+    let name = shown(&format!("{} ({})", case.name, case.op));
     match &case.outcome {
-        Outcome::Passed(_) if quiet => None,
         Outcome::Passed(Some(worst)) => {
-            Some(format!("passed         {name}: {:.0} % of the tolerance, {}", worst.share() * 100.0, worst.role))
+            let role = shown(&worst.role);
+            format!("passed         {name}: {:.0} % of the tolerance, {role}", worst.share() * 100.0)
         }
-        Outcome::Passed(None) => Some(format!("passed         {name}")),
-        Outcome::NotSupported(what) => Some(format!("not supported  {name}: {what}")),
+        Outcome::Passed(None) => format!("passed         {name}"),
+        Outcome::NotSupported(what) => format!("not supported  {name}: {}", shown(what)),
         // `why` is the worst place where there is one.
         Outcome::Failed { worst, .. } if !worst.is_empty() => {
-            let places = worst.iter().take(3).map(|w| format!("\n    {w}")).collect::<String>();
+            let places = worst.iter().take(3).map(|w| format!("\n    {}", shown(&w.to_string()))).collect::<String>();
             let more = worst.len().saturating_sub(3);
             let more = if more > 0 { format!("\n    and {more} more tensors") } else { String::new() };
-            Some(format!("FAILED         {name}:{places}{more}"))
+            format!("FAILED         {name}:{places}{more}")
         }
-        Outcome::Failed { why, .. } => Some(format!("FAILED         {name}: {why}")),
+        Outcome::Failed { why, .. } => format!("FAILED         {name}: {}", shown(why)),
     }
 }
 

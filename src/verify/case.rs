@@ -1,12 +1,10 @@
-//! The case format: `index.json`, its cases and their attributes, checked as they are read.
+//! A case of the format, and its attributes, which are checked as they are read.
 
-use crate::error::{Error, Result};
-use crate::verify::onnx::{self, OnnxCase};
+use crate::verify::onnx::OnnxCase;
 use crate::verify::run::Refusal;
-use crate::verify::tensors::{Declared, read_whole};
+use crate::verify::tensors::Declared;
 use serde_json::{Map, Number, Value};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 
 /// One case of the index.
 #[derive(Clone, Debug)]
@@ -29,6 +27,8 @@ pub struct Case {
     pub expected: BTreeMap<String, Expected>,
     /// What the index says of each tensor, given or expected, by role.
     pub(super) declared: BTreeMap<String, Declared>,
+    /// A key or role that the format does not have, with its place: what the case means by it is not known.
+    pub(super) unknown: Option<String>,
 }
 
 /// An entry of the index: a case of the format, or one of ONNX's.
@@ -42,8 +42,8 @@ pub enum Entry {
 /// What the index says about one expected tensor.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// Its largest absolute value.
-    pub max_abs: f64,
+    /// Its largest absolute value, of those that are finite; `None` where the index leaves it to the tensor.
+    pub max_abs: Option<f64>,
     /// The error of the yardstick's own f32 run, relative to `max_abs`.
     pub yardstick: f64,
     /// Zero by theory: compared absolutely.
@@ -258,114 +258,4 @@ impl Attrs {
             Some(value) => value.as_str().map_or_else(|| self.wrong(key, "a text"), Ok),
         }
     }
-}
-
-/// The text with `NaN`, `Infinity` and `-Infinity`, which some JSON writers put where a number stands, as something of
-/// the same length that JSON has (so that an error's place stays right): a yardstick that is no number counts as none.
-fn without_bare_words(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let (mut rest, mut in_text) = (text, false);
-    while let Some(c) = rest.chars().next() {
-        let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| !in_text && rest.starts_with(word));
-        if let Some(word) = word {
-            out.push_str(if word.len() == 3 { "0e0" } else { "null" });
-            (4..word.len()).for_each(|_| out.push(' '));
-            rest = &rest[word.len()..];
-            continue;
-        }
-        let escaped = in_text && c == '\\';
-        let len = c.len_utf8() + if escaped { rest.chars().nth(1).map_or(0, char::len_utf8) } else { 0 };
-        in_text ^= c == '"';
-        out.push_str(&rest[..len]);
-        rest = &rest[len..];
-    }
-    out
-}
-
-/// An index holds at most this many bytes.
-const LARGEST_INDEX: u64 = 256 << 20;
-
-/// Reads and checks `index.json`.
-pub fn read_index(dir: &Path) -> Result<Vec<Entry>> {
-    let path = dir.join("index.json");
-    let bytes = read_whole(&path, LARGEST_INDEX)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|e| Error::file(&path, format!("is no UTF-8 text from byte {}", e.utf8_error().valid_up_to())))?;
-    let index: Value =
-        serde_json::from_str(&without_bare_words(&text)).map_err(|e| Error::file(&path, e.to_string()))?;
-    match index.get("format") {
-        Some(format) if format.as_u64() == Some(1) => (),
-        other => {
-            let found = other.map_or("no format".to_string(), |f| format!("format {f}"));
-            return Err(Error::file(&path, format!("{found}: this program reads format 1")));
-        }
-    }
-    let cases = index.get("cases").and_then(Value::as_array);
-    let cases = cases.ok_or_else(|| Error::file(&path, "`cases` should be a list"))?;
-    let mut names = BTreeSet::new();
-    let each = cases.iter().enumerate();
-    each.map(|(i, case)| {
-        let named = case.get("name").and_then(Value::as_str);
-        let wrong = |why: String| {
-            Error::file(&path, format!("case {}: {why}", named.map_or(format!("cases[{i}]"), str::to_string)))
-        };
-        if named.is_some_and(|name| !names.insert(name)) {
-            return Err(wrong("the name is there twice".into()));
-        }
-        read_entry(case).map_err(wrong)
-    })
-    .collect()
-}
-
-fn read_entry(case: &Value) -> Result<Entry, String> {
-    let text = |key: &str| {
-        let text = case.get(key).and_then(Value::as_str).map(str::to_string);
-        text.ok_or_else(|| format!("`{key}` should be a text"))
-    };
-    let texts = |key: &str| match case.get(key) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(list) => {
-            let texts = list.as_array().and_then(|list| list.iter().map(|v| v.as_str().map(str::to_string)).collect());
-            texts.ok_or_else(|| format!("`{key}` should be a list of texts"))
-        }
-    };
-    let object = |key: &str| {
-        let object = case.get(key).map_or(Some(Map::new()), |value| value.as_object().cloned());
-        object.ok_or_else(|| format!("`{key}` should be an object"))
-    };
-    let file = text("file")?;
-    if file.is_empty() || file.contains(['/', '\\', '\0']) || file.starts_with('.') {
-        return Err(format!("`file` should be the name of a file beside the index, not {file:?}"));
-    }
-    if case.get("nodes").is_some() {
-        return Ok(Entry::Onnx(Box::new(onnx::read_case(case, text("name")?, file)?)));
-    }
-    let mut declared = BTreeMap::new();
-    let mut expected = BTreeMap::new();
-    for (role, entry) in object("given")? {
-        declared.insert(role.clone(), Declared::read(&entry).map_err(|why| format!("given.{role}: {why}"))?);
-    }
-    for (role, entry) in object("expected")? {
-        let wrong = |why: String| format!("expected.{role}: {why}");
-        if declared.insert(role.clone(), Declared::read(&entry).map_err(wrong)?).is_some() {
-            return Err(wrong("is given, too".into()));
-        }
-        let number = |v: Option<&Value>| v.and_then(Value::as_f64).filter(|v| v.is_finite() && *v >= 0.0);
-        let max_abs = number(entry.get("max_abs")).ok_or_else(|| wrong("needs a number `max_abs`".into()))?;
-        let yardstick = number(entry.get("f32").and_then(|list| list.get(1))).unwrap_or(0.0);
-        let zero = entry.get("zero").and_then(Value::as_bool).unwrap_or(false);
-        expected.insert(role, Expected { max_abs, yardstick, zero });
-    }
-    let loss = texts("loss")?;
-    Ok(Entry::Case(Box::new(Case {
-        name: text("name")?,
-        op: text("op")?,
-        group: text("group")?,
-        attrs: Attrs(object("attrs")?),
-        file,
-        differentiated: texts("differentiated")?,
-        loss,
-        expected,
-        declared,
-    })))
 }

@@ -9,6 +9,7 @@ mod conv;
 mod dense;
 mod elementwise;
 mod gan_step;
+mod index;
 mod layout;
 mod loss;
 mod norm;
@@ -95,7 +96,7 @@ pub fn verify_dir_with(
 ) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let mut files = tensors::Files::new(dir);
-    for entry in case::read_index(dir)? {
+    for entry in index::read_index(dir)? {
         let (name, op, group) = match &entry {
             Entry::Case(case) => (&case.name, &case.op, &case.group),
             Entry::Onnx(case) => (&case.name, &case.op, &case.suite),

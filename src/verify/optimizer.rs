@@ -51,6 +51,9 @@ impl Optimizer {
             }
             "rmsprop" | "rmsprop_keras" => {
                 a.only(&["kind", "lr", "alpha", "rho", "eps", "momentum", "centered", "weight_decay"])?;
+                if a.has("alpha") && a.has("rho") {
+                    return Err(Refusal::NotSupported(format!("{kind} with both alpha and rho: they are one setting")));
+                }
                 let convention = if kind == "rmsprop" { Convention::Torch } else { Convention::Keras };
                 let mut r = RmsProp::new(lr, convention);
                 r.rho = a.number("alpha", a.number("rho", r.rho)?)?;

@@ -1,6 +1,6 @@
 //! Runs one case: values, gradients and second gradients on the device, and the comparison with what is expected.
 
-use super::case::{Attrs, Case};
+use super::case::{Attrs, Case, Expected};
 use super::tensors::{Array, Arrays};
 use crate::autograd::{differentiable_grad_all, grad_all};
 use crate::error::Error;
@@ -102,12 +102,17 @@ pub struct Inputs<'a> {
     tensors: BTreeMap<String, Tensor>,
     /// The inputs that the function has asked for.
     asked: RefCell<BTreeSet<String>>,
+    /// Those that it has asked for as indices.
+    indexed: RefCell<BTreeSet<String>>,
 }
 
 impl Inputs<'_> {
     /// `in.NAME`.
     pub fn tensor(&self, name: &str) -> Result<&Tensor, Refusal> {
-        self.maybe(name).ok_or_else(|| Refusal::Failed(format!("there is no in.{name}")))
+        self.maybe(name).ok_or_else(|| match self.arrays.contains_key(&format!("in.{name}")) {
+            true => whole(name),
+            false => Refusal::Failed(format!("there is no in.{name}")),
+        })
     }
 
     /// `in.NAME` if it is there.
@@ -119,6 +124,7 @@ impl Inputs<'_> {
     /// `in.NAME` as indices.
     pub fn indices(&self, name: &str) -> Result<Indices, Refusal> {
         self.asked.borrow_mut().insert(name.to_string());
+        self.indexed.borrow_mut().insert(name.to_string());
         let missing = || Refusal::Failed(format!("there is no in.{name}"));
         let Array { shape, values, .. } = self.arrays.get(&format!("in.{name}")).ok_or_else(missing)?;
         let wrong = || Refusal::Failed(format!("in.{name} should hold whole numbers from 0"));
@@ -126,6 +132,11 @@ impl Inputs<'_> {
             |&v: &f64| if v >= 0.0 && v <= u32::MAX as f64 && v.fract() == 0.0 { Ok(v as u32) } else { Err(wrong()) };
         Ok(Indices::new(self.device, &shape[..], values.iter().map(index).collect::<Result<Vec<u32>, Refusal>>()?))
     }
+}
+
+/// An input of whole numbers that is no index.
+fn whole(name: &str) -> Refusal {
+    Refusal::Failed(format!("in.{name} has whole numbers: write it as float32 or float64"))
 }
 
 /// What a function returns.
@@ -150,10 +161,10 @@ impl Outputs {
         self
     }
 
-    /// The output of this name; if the op has one output and the case expects one, that, whatever it is called.
+    /// The output of this name; if the op has one output and the case expects one, that, by the name it has there.
     fn find(&self, case: &Case, name: &str) -> Option<&Tensor> {
-        let single =
-            || case.expected.keys().filter(|role| role.starts_with("out.")).count() == 1 && self.values.len() == 1;
+        let expected = || case.expected.keys().filter_map(|role| role.strip_prefix("out."));
+        let single = || self.values.len() == 1 && expected().count() == 1 && expected().all(|only| only == name);
         self.values.get(name).or_else(|| self.values.values().next().filter(|_| single()))
     }
 
@@ -167,6 +178,9 @@ impl Outputs {
 
 /// Runs one case.
 pub fn run(case: &Case, arrays: Arrays, device: &Device, function: Function) -> Outcome {
+    if let Some(what) = &case.unknown {
+        return Outcome::NotSupported(what.clone());
+    }
     match guarded(|| compute(case, &arrays, device, function)) {
         Ok((got, limits)) => compare(case, &arrays, device, &got, &limits),
         Err(Outcome::Failed { why, worst }) => {
@@ -229,14 +243,20 @@ pub fn compute(
         let floats = named.filter(|(_, array)| !array.integer);
         floats.map(|(name, a)| (name.to_string(), Tensor::from_f64(device, &a.shape[..], &a.values))).collect()
     };
-    let inputs =
-        Inputs { op: &case.op, attrs: &case.attrs, device, arrays, tensors: with("in."), asked: RefCell::default() };
+    let (asked, indexed) = (RefCell::default(), RefCell::default());
+    let inputs = Inputs { op: &case.op, attrs: &case.attrs, device, arrays, tensors: with("in."), asked, indexed };
     let (up, v) = (with("up."), with("v."));
     let outputs = function(&inputs)?;
     // An input that the op does not read may change what it should compute.
     let mut given = arrays.keys().filter_map(|role| role.strip_prefix("in."));
     if let Some(name) = given.find(|&name| !inputs.asked.borrow().contains(name)) {
         return Err(Refusal::NotSupported(format!("{} with an input {name}", case.op)));
+    }
+    // An optional input of whole numbers, which the op has not seen.
+    let mut integers =
+        arrays.iter().filter(|(_, array)| array.integer).filter_map(|(role, _)| role.strip_prefix("in."));
+    if let Some(name) = integers.find(|&name| !inputs.indexed.borrow().contains(name)) {
+        return Err(whole(name));
     }
 
     let mut got: Vec<(String, Tensor)> = Vec::new();
@@ -256,6 +276,7 @@ pub fn compute(
         ([], false) => up.keys().cloned().collect(),
         (listed, _) => listed.to_vec(),
     };
+    check_roles(case, arrays, &outputs, &inputs)?;
     if !names.is_empty() && (!case.loss.is_empty() || !up.is_empty() || outputs.values.contains_key("loss")) {
         let targets: Vec<&Tensor> = names.iter().map(|name| inputs.tensor(name)).collect::<Result<_, _>>()?;
         let mut total: Option<Tensor> = None;
@@ -287,28 +308,81 @@ pub fn compute(
     Ok((got.into_iter().map(read).collect::<Result<_, Refusal>>()?, outputs.limits))
 }
 
+/// Cotangents, directions and outputs of L that there are not would change nothing: the case means something else.
+fn check_roles(case: &Case, arrays: &Arrays, outputs: &Outputs, inputs: &Inputs) -> Result<(), Refusal> {
+    let op = &case.op;
+    let differs = |role: &str, got: &[usize], want: &[usize]| {
+        Refusal::Failed(format!("{role} has shape {got:?}, expected {want:?}"))
+    };
+    for name in &case.loss {
+        if outputs.find(case, name).is_none() {
+            return Err(Refusal::NotSupported(format!("{op} with an output {name} in `loss`")));
+        }
+    }
+    for (role, array) in arrays {
+        if let Some(name) = role.strip_prefix("up.") {
+            let listed = case.loss.is_empty() || case.loss.iter().any(|listed| listed == name);
+            match outputs.find(case, name).filter(|_| listed) {
+                None => return Err(Refusal::NotSupported(format!("{op} with a cotangent {role} of no output in L"))),
+                Some(y) if !same_shape(y.shape(), &array.shape) => return Err(differs(role, &array.shape, y.shape())),
+                Some(_) => (),
+            }
+        }
+        if let Some(name) = role.strip_prefix("v.") {
+            let listed = case.differentiated.iter().any(|listed| listed == name);
+            let listed = listed || case.expected.contains_key(&format!("grad.{name}"));
+            match inputs.tensors.get(name).filter(|_| listed) {
+                None => return Err(Refusal::NotSupported(format!("{op} with a direction {role} of no gradient"))),
+                Some(x) if x.shape()[..] != array.shape[..] => return Err(differs(role, &array.shape, x.shape())),
+                Some(_) => (),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether shapes are equal. One number is one number, with one axis or none: frameworks do not agree about losses.
+fn same_shape(a: &[usize], b: &[usize]) -> bool {
+    a == b || matches!((a, b), ([], [1]) | ([1], []))
+}
+
+impl Case {
+    /// The largest value of what is expected, but for what is zero by theory, from which zero's limit follows.
+    pub(super) fn scale(&self, arrays: &Arrays) -> f64 {
+        let others = self.expected.iter().filter(|(_, expected)| !expected.zero);
+        others.fold(0.0, |m: f64, (role, expected)| m.max(expected.largest(&arrays[role])))
+    }
+}
+
+impl Expected {
+    /// The largest absolute value: what the index says, or the tensor's.
+    fn largest(&self, array: &Array) -> f64 {
+        self.max_abs.unwrap_or_else(|| array.max_abs())
+    }
+}
+
 fn compare(case: &Case, arrays: &Arrays, device: &Device, got: &Values, limits: &HashMap<String, f64>) -> Outcome {
     let exact = *device == Device::Reference;
     // Its values come from a framework that keeps some constants in f32.
     let keras = case.group == "seed_keras";
-    let largest = case.expected.values().fold(0.0, |m: f64, e| m.max(e.max_abs));
+    let scale = case.scale(arrays);
     let mut worst: Vec<Worst> = Vec::new();
     for (role, expected) in &case.expected {
         let want = &arrays[role];
         let Some((shape, values)) = got.get(role) else {
             return Outcome::Failed { why: format!("nothing was computed for {role}"), worst: Vec::new() };
         };
-        let sizes = |shape: &[usize]| shape.iter().copied().filter(|&d| d != 1).collect::<Vec<_>>();
-        if sizes(shape) != sizes(&want.shape) {
+        if !same_shape(shape, &want.shape) {
             let why = format!("{role} has shape {shape:?}, expected {:?}", want.shape);
             return Outcome::Failed { why, worst: Vec::new() };
         }
+        let largest = expected.largest(want);
         let limit = match (expected.zero, exact) {
-            (true, true) => 1e-10 * largest,
-            (true, false) => 1e-5 * largest,
-            (false, _) if keras => (if exact { 1e-6 } else { 1e-5 }) * expected.max_abs,
-            (false, true) => 1e-10 * expected.max_abs,
-            (false, false) => (10.0 * expected.yardstick).max(1e-6) * expected.max_abs,
+            (true, true) => 1e-10 * scale,
+            (true, false) => 1e-5 * scale,
+            (false, _) if keras => (if exact { 1e-6 } else { 1e-5 }) * largest,
+            (false, true) => 1e-10 * largest,
+            (false, false) => (10.0 * expected.yardstick).max(1e-6) * largest,
         };
         let named = limits.get(role.strip_prefix("out.").unwrap_or(role)).filter(|_| !exact || keras);
         let limit = named.map_or(limit, |named| named.max(limit));

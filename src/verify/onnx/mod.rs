@@ -89,7 +89,10 @@ pub(super) fn read_case(case: &Json, name: String, file: String) -> Result<OnnxC
             Some(listed) => listed.as_object().ok_or_else(|| format!("`{key}` should be an object"))?,
         };
         for (name, entry) in listed {
-            declared.insert(name.clone(), Declared::read(entry).map_err(|why| format!("{key}.{name}: {why}"))?);
+            let said = Declared::read(entry).map_err(|why| format!("{key}.{name}: {why}"))?;
+            if declared.insert(name.clone(), said).is_some() {
+                return Err(format!("{key}.{name}: is given, too"));
+            }
         }
         Ok(listed.keys().cloned().collect())
     };

@@ -236,7 +236,7 @@ fn run_own(own: &Own) -> Result<Ready> {
         own.inputs.iter().map(|(name, shape, how)| (format!("in.{name}"), fill(own.name, name, shape, *how))).collect();
     let differentiated: Vec<String> = own.differentiated.split_whitespace().map(str::to_string).collect();
     let loss: Vec<String> = own.loss.split_whitespace().map(str::to_string).collect();
-    let unknown = Expected { max_abs: 0.0, yardstick: 0.0, zero: false };
+    let unknown = Expected { max_abs: None, yardstick: 0.0, zero: false };
     let mut case = Case {
         name: own.name.into(),
         op: own.op.into(),
@@ -247,6 +247,7 @@ fn run_own(own: &Own) -> Result<Ready> {
         loss: loss.clone(),
         expected: own.outputs.iter().map(|role| (role.to_string(), unknown.clone())).collect(),
         declared: BTreeMap::new(),
+        unknown: None,
     };
     let function = super::function(own.op).ok_or_else(|| Error::Invalid(format!("no op {}", own.op)))?;
     let on = |case: &Case, given: &Arrays, device: &Device| {
