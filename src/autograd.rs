@@ -3,13 +3,20 @@
 mod checkpoint;
 mod hooks;
 mod products;
+mod replay;
 
 pub use checkpoint::checkpoint;
 pub use hooks::with_gradient_hook;
 pub use products::{hvp, jvp};
+pub use replay::once;
 
 use crate::tensor::{Tensor, no_grad, recording};
 use std::collections::HashMap;
+
+/// The guide's examples run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/autograd.md")]
+struct Guide;
 
 /// d loss / d target for each target. `loss` has one element. A target that the loss does not depend on gets zeros.
 ///
@@ -34,7 +41,28 @@ pub fn differentiable_grad<const N: usize>(loss: &Tensor, targets: [&Tensor; N])
 /// [`grad`] for a list of targets.
 #[track_caller]
 pub fn grad_all(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
-    no_grad(|| walk(loss, one(loss), targets))
+    no_grad(|| walk(loss.clone(), one(loss), targets))
+}
+
+/// [`grad_all`], which frees the loss's graph as it passes: what nothing else holds is gone when its gradient has been
+/// taken, so values and gradients of a deep network are never all there at once. What is to be looked at afterwards (the
+/// loss's value, scores) is detached before; a tensor of the graph that the caller keeps also keeps all before it.
+///
+/// ```
+/// use toile::{Device, Tensor, autograd::grad_consuming};
+/// let x = Tensor::new(&Device::Cpu, [3], &[1.0, 2.0, 3.0]);
+/// let loss = x.square().sum();
+/// let value = loss.detach();
+/// let dx = grad_consuming(loss, &[&x]);
+/// assert_eq!((value.item()?, dx[0].to_vec()?), (14.0, vec![2.0, 4.0, 6.0]));
+/// # Ok::<(), toile::Error>(())
+/// ```
+#[track_caller]
+pub fn grad_consuming(loss: Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
+    no_grad(|| {
+        let dloss = one(&loss);
+        walk(loss, dloss, targets)
+    })
 }
 
 /// (∂y/∂t)ᵀ·dy for each target t: the gradient of ⟨y, dy⟩, which itself is not computed.
@@ -50,13 +78,13 @@ pub fn grad_all(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
 #[track_caller]
 pub fn vjp(y: &Tensor, dy: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
     assert_eq!(y.shape(), dy.shape(), "vjp: y and dy differ in shape");
-    no_grad(|| walk(y, dy.clone(), targets))
+    no_grad(|| walk(y.clone(), dy.clone(), targets))
 }
 
 /// [`differentiable_grad`] for a list of targets.
 #[track_caller]
 pub fn differentiable_grad_all(loss: &Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
-    recording(|| walk(loss, one(loss), targets))
+    recording(|| walk(loss.clone(), one(loss), targets))
 }
 
 /// The gradient of a loss by itself.
@@ -70,13 +98,14 @@ fn to_array<const N: usize>(gradients: Vec<Tensor>) -> [Tensor; N] {
     gradients.try_into().unwrap_or_else(|_| unreachable!("one gradient a target"))
 }
 
-fn walk(loss: &Tensor, dloss: Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
-    let order = nodes_towards(loss, targets);
-    let mut gradients: HashMap<u64, Tensor> = HashMap::new();
-    gradients.insert(loss.id(), dloss);
+/// The walk lets go of each tensor, and of its gradient unless that is wanted, once it has passed.
+fn walk(loss: Tensor, dloss: Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
+    let mut order = nodes_towards(&loss, targets);
+    let mut gradients: HashMap<u64, Tensor> = HashMap::from([(loss.id(), dloss)]);
+    drop(loss);
 
     // Highest id first: everything that uses a tensor was created after it.
-    for y in order.iter().rev() {
+    while let Some(y) = order.pop() {
         let is_target = targets.iter().any(|t| t.id() == y.id());
         let dy = if is_target { gradients.get(&y.id()).cloned() } else { gradients.remove(&y.id()) };
         let (Some(dy), Some(origin)) = (dy, y.origin()) else { continue };
@@ -85,7 +114,7 @@ fn walk(loss: &Tensor, dloss: Tensor, targets: &[&Tensor]) -> Vec<Tensor> {
         if !needs.contains(&true) {
             continue;
         }
-        let dx = origin.op.vjp(&origin.inputs, y, &dy, &needs);
+        let dx = origin.op.vjp(&origin.inputs, &y, &dy, &needs);
         assert_eq!(dx.len(), needs.len(), "{}: vjp gives {} gradients", origin.op.name(), dx.len());
         for ((x, dx), needed) in origin.inputs.iter().zip(dx).zip(needs) {
             let Some(dx) = dx.filter(|_| needed) else { continue };

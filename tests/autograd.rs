@@ -1,11 +1,19 @@
 //! Jacobian- and Hessian-vector products, recomputation, hooks, optimisers as functions.
 
-use toile::autograd::{checkpoint, differentiable_grad, grad, grad_all, hvp, jvp, with_gradient_hook};
-use toile::optim::rmsprop::{Convention, RmsProp};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use toile::autograd::{
+    checkpoint, differentiable_grad, grad, grad_all, grad_consuming, hvp, jvp, once, with_gradient_hook,
+};
+use toile::gpu::{AdapterChoice, Gpu, GpuOptions};
+use toile::nn::init::{Init, Initializer};
+use toile::nn::{BatchNorm, Checkpointed, Convention, Draws, Dropout, Linear, Mode, Module, Sequential, Tanh};
+use toile::optim::rmsprop::{self, RmsProp};
 use toile::optim::sgd::Sgd;
 use toile::optim::{clip, ema};
 use toile::rng::{Domain, Stream};
-use toile::tensor::no_grad;
+use toile::shape::Shape;
+use toile::tensor::{GpuView, Op, View, apply, no_grad};
 use toile::{Device, Tensor};
 
 fn normal(shape: &[usize], index: u64) -> Tensor {
@@ -114,7 +122,7 @@ fn optimisers_go_downhill() {
     }
     assert!(loss(&p).item().unwrap() < 1e-10);
 
-    for convention in [Convention::Torch, Convention::Keras] {
+    for convention in [rmsprop::Convention::Torch, rmsprop::Convention::Keras] {
         let rmsprop = RmsProp { momentum: 0.5, centered: true, ..RmsProp::new(0.01, convention) };
         let (mut p, mut state) = (start.clone(), rmsprop.start(&start));
         for _ in 0..400 {
@@ -135,4 +143,176 @@ fn spectral_norm_holds_u_and_v_constant() {
     let s = sn.sigma.detach();
     let outer = sn.u.reshape([5, 1]).matmul(&sn.v.reshape([1, 7]));
     close(&dw, &(&up / &s - outer * ((&up * &w).sum() / s.square())), 1e-12);
+}
+
+/// The identity, which counts how many of its nodes live and notes the count at each gradient.
+#[derive(Debug)]
+struct Probe {
+    live: Arc<AtomicUsize>,
+    seen: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Probe {
+    fn of(x: &Tensor, live: &Arc<AtomicUsize>, seen: &Arc<Mutex<Vec<usize>>>) -> Tensor {
+        live.fetch_add(1, Ordering::Relaxed);
+        apply(Probe { live: live.clone(), seen: seen.clone() }, &[x])
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Op for Probe {
+    fn name(&self) -> &'static str {
+        "probe"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["x"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        Ok(x[0].clone())
+    }
+
+    fn reference(&self, x: &[View<f64>], y: &mut [f64], _: &Shape) {
+        y.copy_from_slice(x[0].data);
+    }
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
+        y.copy_from_slice(x[0].data);
+    }
+
+    fn gpu(&self, _: &Gpu, _: &[GpuView], _: GpuView) -> toile::Result<()> {
+        unreachable!("the probe runs on the host")
+    }
+
+    fn vjp(&self, _: &[Tensor], _: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
+        self.seen.lock().unwrap().push(self.live.load(Ordering::Relaxed));
+        vec![Some(dy + 0.0)]
+    }
+}
+
+#[test]
+fn a_consuming_walk_frees_the_graph_as_it_passes() {
+    let (live, seen) = (Arc::default(), Arc::default());
+    let x = Tensor::new(&Device::Cpu, [8], &[1.0; 8]);
+    let chain = || (0..50).fold(x.clone(), |y, _| Probe::of(&(&y * 1.0), &live, &seen)).sum();
+
+    let loss = chain();
+    grad(&loss, [&x]);
+    assert_eq!(seen.lock().unwrap().drain(..).collect::<Vec<_>>(), [50; 50], "a loss that is kept keeps its graph");
+    drop(loss);
+    assert_eq!(live.load(Ordering::Relaxed), 0);
+
+    let dx = grad_consuming(chain(), &[&x]).remove(0);
+    assert_eq!(*seen.lock().unwrap(), (1..=50).rev().collect::<Vec<_>>());
+    assert_eq!(dx.to_vec().unwrap(), [1.0; 8]);
+    assert_eq!(live.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_consuming_walk_has_a_lower_peak_of_device_memory() {
+    if crate::devices::gpu().is_none() {
+        return;
+    }
+    // A device of its own, whose memory no other test uses.
+    let gpu = Gpu::open(&AdapterChoice::Hardware, GpuOptions::default())
+        .or_else(|_| Gpu::open(&AdapterChoice::Software, GpuOptions::default()))
+        .unwrap();
+    let device = Device::Gpu(gpu.clone());
+    let bytes = 4 << 14;
+    let x = Tensor::full(&device, [1 << 14], 0.5);
+    let w: Vec<Tensor> = (0..24).map(|_| Tensor::full(&device, [1 << 14], 1.0)).collect();
+    let targets: Vec<&Tensor> = w.iter().collect();
+    // Two tensors a link are made for its gradient, which is a third, and is kept.
+    let chain = || w.iter().fold(x.clone(), |y, w| (y * w).tanh()).sum();
+    let consumed = grad_consuming(chain(), &targets).remove(0).to_vec().unwrap();
+    let first = gpu.stats().bytes_peak;
+    let loss = chain();
+    assert_eq!(grad_all(&loss, &targets)[0].to_vec().unwrap(), consumed);
+    let second = gpu.stats().bytes_peak;
+    println!("{first} bytes at most where the graph is freed, {second} where it is kept");
+    assert!(first >= 72 * bytes && second >= first + 12 * bytes, "{first} {second}");
+}
+
+#[test]
+fn a_graph_of_100_000_nodes_is_differentiated_twice() {
+    // y = xⁿ at 1: y' = n and y'' = n·(n − 1), all exact.
+    let n = 100_000;
+    let x = Tensor::scalar(&Device::Reference, 1.0);
+    let y = (1..n).fold(x.clone(), |y, _| y * &x);
+    let [d] = differentiable_grad(&y, [&x]);
+    assert_eq!(d.item().unwrap(), n as f64);
+    let dd = grad_consuming(d, &[&x]).remove(0);
+    assert_eq!(dd.item().unwrap(), n as f64 * (n as f64 - 1.0));
+}
+
+/// A network with dropout and batch norm, the weights it starts from, and the loss's gradients after two steps.
+fn two_passes(device: &Device, recomputed: bool) -> Vec<Vec<f64>> {
+    let mut init = Initializer::new(device, Init::GlorotUniform, 3, 0);
+    let draws = Draws::new(5);
+    let mut inside = Sequential::new();
+    inside.push("dense", Linear::new(&mut init, 6, 8, true));
+    inside.push("norm", BatchNorm::new(&mut init, 8, 0.9, 1e-3, Convention::Keras));
+    inside.push("dropout", Dropout::new(0.5, &draws));
+    inside.push("act", Tanh);
+    inside.push("dropout2", Dropout::new(0.25, &draws));
+    let network: Box<dyn Module> =
+        if recomputed { Box::new(Checkpointed::new(Checkpointed::new(inside))) } else { Box::new(inside) };
+    let mut found = Vec::new();
+    for step in 0..2 {
+        let x = Tensor::normal(device, [5, 6], &Stream::new(2, Domain::Test, step));
+        let weights = network.parameter_tensors();
+        let loss = network.forward(&x, Mode::Train).square().sum();
+        // A change of the weights before the walk must not reach the recomputation.
+        network.parameters().iter().for_each(|(_, p)| p.set((p.get() * 0.5).detach()));
+        let targets: Vec<&Tensor> = [&x].into_iter().chain(&weights).collect();
+        found.push(loss.to_vec_f64().unwrap());
+        found.extend(grad_consuming(loss, &targets).iter().map(|d| d.to_vec_f64().unwrap()));
+    }
+    found.extend(network.buffers().iter().map(|(_, b)| b.get().to_vec_f64().unwrap()));
+    found
+}
+
+#[test]
+fn a_checkpointed_network_draws_the_same_masks_and_moves_its_statistics_once() {
+    for device in crate::devices::all() {
+        let (plain, recomputed) = (two_passes(&device, false), two_passes(&device, true));
+        assert!(plain[1].iter().any(|v| *v != 0.0));
+        assert_eq!(plain.len(), 2 * 6 + 2);
+        assert_eq!(plain, recomputed, "{device}");
+    }
+}
+
+#[test]
+fn a_checkpoint_stores_less() {
+    let (live, seen) = (Arc::default(), Arc::default());
+    let x = Tensor::new(&Device::Cpu, [8], &[1.0; 8]);
+    let y = {
+        let (live, seen) = (Arc::clone(&live), Arc::clone(&seen));
+        checkpoint(move |x| (0..50).fold(x[0].clone(), |y, _| Probe::of(&y, &live, &seen)), &[&x])
+    };
+    assert_eq!(live.load(Ordering::Relaxed), 0, "nothing inside is kept");
+    let plain = (0..50).fold(x.clone(), |y, _| Probe::of(&y, &live, &seen));
+    assert_eq!(live.load(Ordering::Relaxed), 50);
+    drop(plain);
+    assert_eq!(grad_consuming(y.sum(), &[&x])[0].to_vec().unwrap(), [1.0; 8]);
+    assert_eq!(seen.lock().unwrap().first(), Some(&50), "the gradient computes it again");
+    assert_eq!(live.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+#[should_panic(expected = "computes something else when it is called again")]
+fn a_checkpointed_function_that_draws_more_the_second_time_is_refused() {
+    let calls = AtomicUsize::new(0);
+    let x = Tensor::scalar(&Device::Cpu, 1.0);
+    let y = checkpoint(
+        move |x| (0..calls.fetch_add(1, Ordering::Relaxed)).fold(x[0].clone(), |y, _| y * once(|| 2.0)),
+        &[&x],
+    );
+    grad(&y, [&x]);
 }

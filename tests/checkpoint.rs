@@ -56,22 +56,37 @@ fn two_n_steps_are_n_and_resume_and_n() {
     }
 }
 
-#[test]
-fn a_critic_with_several_updates_resumes_bit_for_bit() {
-    let critic = "discriminator.layers=[\"flatten\", { dense = { units = 8 } }, { leaky_relu = { slope = 0.2 } }, \
-                  { dense = { units = 1 } }]";
-    let settings = [critic, "objective.kind=wasserstein", "objective.gp_lambda=10", "objective.d_steps=2"];
+/// Four steps are two, a resume and two.
+fn resumes_bit_for_bit(settings: &[&str], holds: &str) {
     let place = tempfile::tempdir().unwrap();
     let (whole, parts) = (place.path().join("whole"), place.path().join("parts"));
-    let full = recipe(4, &settings);
+    let full = recipe(4, settings);
     run(&full, &RunFolder::create(&whole, &full).unwrap(), &Device::Cpu).unwrap();
-    let half = recipe(2, &settings);
+    let half = recipe(2, settings);
     run(&half, &RunFolder::create(&parts, &half).unwrap(), &Device::Cpu).unwrap();
     run(&full, &RunFolder::resume(&parts).unwrap(), &Device::Cpu).unwrap();
     for file in ["checkpoints/step-000004.safetensors", "metrics.jsonl"] {
         let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
         assert!(read(&whole) == read(&parts), "{file} differs");
     }
+    let bytes = std::fs::read(whole.join("checkpoints/step-000004.safetensors")).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains(holds), "the checkpoint holds no {holds}");
+}
+
+#[test]
+fn a_critic_with_several_updates_resumes_bit_for_bit() {
+    let critic = "discriminator.layers=[\"flatten\", { dense = { units = 8 } }, { leaky_relu = { slope = 0.2 } }, \
+                  { dense = { units = 1 } }]";
+    let settings = [critic, "objective.kind=wasserstein", "objective.gp_lambda=10", "objective.d_steps=2"];
+    resumes_bit_for_bit(&settings, "discriminator.dense_2.weight");
+}
+
+#[test]
+fn a_spectrally_normalised_discriminator_resumes_bit_for_bit() {
+    let layers = "discriminator.layers=[{ conv2d = { filters = 4, kernel = 4, stride = 2, spectral_norm = true } }, \
+                  { residual = { filters = 4, down = true, spectral_norm = true } }, \"global_sum_pool\", \
+                  { dense = { units = 1, spectral_norm = true } }]";
+    resumes_bit_for_bit(&[layers, "objective.kind=hinge"], "discriminator.residual_1.conv2.u");
 }
 
 #[test]

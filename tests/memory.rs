@@ -24,7 +24,9 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// Trains and compares. Runs in a process of its own, in which nothing else takes memory.
 fn train(device: &Device, steps: u64, batch: u64) {
-    let recipe = Recipe::load("seed", &[format!("train.batch={batch}")]).unwrap();
+    // So few images that each has been drawn, and is kept, when the bound begins.
+    let count = format!("data.count={}", batch * SETTLED);
+    let recipe = Recipe::load("seed", &[format!("train.batch={batch}"), count]).unwrap();
     let mut gan = Gan::new(&recipe, device).unwrap();
     let mut loader = Loader::new(toile::data::open(&recipe.data).unwrap(), batch as usize, 0, 0);
     let held = || match device {
@@ -45,12 +47,15 @@ fn train(device: &Device, steps: u64, batch: u64) {
             settled = held();
         }
         match resident() {
-            Some(bytes) if step + 1 > SETTLED && step < 2 * SETTLED => early = bytes.max(early),
-            Some(bytes) if step + SETTLED >= steps => late = bytes.max(late),
+            Some(bytes) if step + 1 == SETTLED => early = bytes,
+            Some(bytes) if step + 1 > SETTLED => late = bytes.max(late),
             _ => {}
         }
+        if [10, 100, 200, 1000].contains(&(step + 1)) {
+            println!("{} bytes resident after step {}", resident().unwrap_or(0), step + 1);
+        }
     }
-    println!("{device}, {steps} steps at batch {batch}: {early} bytes resident after {SETTLED}, {late} at the end");
+    println!("{device}, {steps} steps at batch {batch}: {early} bytes resident after {SETTLED}, then {late} at most");
     println!(
         "device bytes, buffers made, bind groups, params kept: {settled:?} after {SETTLED}, {:?} at the end",
         held()

@@ -36,7 +36,7 @@ fn parameter_counts_are_the_published_ones() {
     assert_eq!(generator.parameter_count(), 3_576_704);
     let discriminator = build(&dcgan::discriminator(&[64, 128, 256, 512]), &[3, 64, 64], &mut init()).unwrap();
     assert_eq!(discriminator.parameter_count(), 2_765_568);
-    let residual = build(&sngan::discriminator(sngan::WIDTH, 2), &[3, 32, 32], &mut init()).unwrap();
+    let residual = build(&sngan::discriminator(sngan::WIDTH, 2, false), &[3, 32, 32], &mut init()).unwrap();
     assert_eq!(residual.parameter_count(), 1_053_825);
 }
 
@@ -139,8 +139,8 @@ fn layers_that_do_not_fit_are_named() {
 #[test]
 fn a_residual_block_is_two_convolutions_and_a_shortcut() {
     let spec = [
-        LayerSpec::Residual { filters: 5, down: true, first: true },
-        LayerSpec::Residual { filters: 5, down: false, first: false },
+        LayerSpec::Residual { filters: 5, down: true, first: true, spectral_norm: false },
+        LayerSpec::Residual { filters: 5, down: false, first: false, spectral_norm: false },
     ];
     let network = build(&spec, &[3, 6, 8], &mut init()).unwrap();
     let names: Vec<String> = network.parameters().into_iter().map(|(name, _)| name).collect();
@@ -157,7 +157,51 @@ fn a_residual_block_is_two_convolutions_and_a_shortcut() {
     assert_eq!(got.shape()[..], [2, 5, 3, 4]);
     let far = (got - want).norm_max_axes(&[0, 1, 2, 3]).item().unwrap();
     assert!(far < 1e-6, "{far:e}");
-    let error = output_shape(&[LayerSpec::Residual { filters: 5, down: true, first: true }], &[3, 1, 8]).unwrap_err();
+    let error =
+        output_shape(&[LayerSpec::Residual { filters: 5, down: true, first: true, spectral_norm: false }], &[3, 1, 8])
+            .unwrap_err();
     assert_eq!((error.key, error.message.as_str()), ("down", "images of [3, 1, 8] cannot be halved"));
     assert_eq!(output_shape(&[LayerSpec::GlobalSumPool], &[3]).unwrap_err().layer, 0);
+}
+
+/// The largest singular value of a weight as a matrix [out, rest], by many iterations from another start.
+fn largest_singular_value(w: &Tensor) -> f64 {
+    let u = Tensor::normal(w.device(), [w.dim(0)], &Stream::new(9, Domain::Test, 0));
+    w.spectral_norm(&u, 0, 2000, 1e-12).sigma.item().unwrap()
+}
+
+#[test]
+fn spectral_normalisation_bounds_every_layer_of_sngan() {
+    let mut init = Initializer::new(&Device::Reference, Init::GlorotUniform, 0, 0);
+    let plain = build(&sngan::discriminator(4, 1, false), &[3, 8, 8], &mut init).unwrap();
+    let network = build(&sngan::discriminator(4, 1, true), &[3, 8, 8], &mut init).unwrap();
+    assert_eq!(plain.parameter_count(), network.parameter_count());
+    assert!(plain.buffers().is_empty());
+    let weights: Vec<_> = network.parameters().into_iter().filter(|(name, _)| name.ends_with("weight")).collect();
+    let buffers = network.buffers();
+    assert_eq!(weights.len(), buffers.len());
+    for ((weight, w), (u_name, u)) in weights.iter().zip(&buffers) {
+        assert_eq!(weight.replace("weight", "u"), *u_name);
+        assert_eq!(u.get().shape()[..], [w.get().dim(0)]);
+    }
+    let x = Tensor::normal(&Device::Reference, [2, 3, 8, 8], &Stream::new(1, Domain::Test, 0));
+    let values = || buffers.iter().map(|(_, u)| u.get().to_vec_f64().unwrap()).collect::<Vec<_>>();
+    let before = values();
+    for mode in [Mode::Inference, Mode::BatchStatistics] {
+        network.forward(&x, mode);
+        assert_eq!(values(), before, "{mode:?} moves nothing");
+    }
+    network.forward(&x, Mode::Train);
+    assert_ne!(values(), before);
+    (0..400).for_each(|_| drop(toile::tensor::no_grad(|| network.forward(&x, Mode::Train))));
+
+    // Then the network is the plain one of weights divided by their largest singular value, whatever their scale.
+    for ((name, w), (_, plain)) in network.parameters().iter().zip(plain.parameters()) {
+        let w = w.get();
+        plain.set(if name.ends_with("weight") { (&w * (1.0 / largest_singular_value(&w))).detach() } else { w });
+    }
+    let [got, want] = [network.forward(&x, Mode::Inference), plain.forward(&x, Mode::Inference)];
+    for (got, want) in got.to_vec_f64().unwrap().iter().zip(want.to_vec_f64().unwrap()) {
+        assert!((got - want).abs() < 1e-6, "{got} is not {want}");
+    }
 }

@@ -124,7 +124,7 @@ fn through_the_seed_discriminator() {
 
 #[test]
 fn through_a_residual_discriminator() {
-    hold(&sngan::discriminator(6, 2), [3, 8, 12]);
+    hold(&sngan::discriminator(6, 2, false), [3, 8, 12]);
 }
 
 #[test]

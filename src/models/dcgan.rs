@@ -40,7 +40,8 @@ pub fn generator(latent: usize, widths: &[usize], channels: usize) -> Vec<LayerS
 /// 128, 256, 512). The published network ends in a sigmoid and takes the binary cross-entropy of its probability, which
 /// is that of the logit.
 pub fn discriminator(widths: &[usize]) -> Vec<LayerSpec> {
-    let conv = |filters, stride, padding| Conv2d { filters, kernel: 4, stride, padding, bias: false };
+    let conv =
+        |filters, stride, padding| Conv2d { filters, kernel: 4, stride, padding, bias: false, spectral_norm: false };
     let mut layers = Vec::new();
     for (i, &filters) in widths.iter().enumerate() {
         layers.push(conv(filters, 2, Zeros(1)));

@@ -18,6 +18,9 @@ pub enum LayerSpec {
         /// Whether a bias is added.
         #[serde(default = "yes")]
         bias: bool,
+        /// Whether the weight is divided by its spectral norm at each pass.
+        #[serde(default, skip_serializing_if = "is_false")]
+        spectral_norm: bool,
     },
     /// [C, H, W] -> [filters, H', W'].
     Conv2d {
@@ -34,6 +37,9 @@ pub enum LayerSpec {
         /// Whether a bias is added.
         #[serde(default = "yes")]
         bias: bool,
+        /// Whether the weight is divided by its spectral norm at each pass.
+        #[serde(default, skip_serializing_if = "is_false")]
+        spectral_norm: bool,
     },
     /// [C, H, W] -> [filters, H', W'], transposed.
     ConvTranspose2d {
@@ -101,6 +107,9 @@ pub enum LayerSpec {
         /// Whether it is the network's first: no ReLU on the image itself.
         #[serde(default)]
         first: bool,
+        /// Whether the weight is divided by its spectral norm at each pass.
+        #[serde(default, skip_serializing_if = "is_false")]
+        spectral_norm: bool,
     },
     /// [C, H, W] -> `[C]`: the sum of each channel.
     GlobalSumPool,
@@ -142,6 +151,10 @@ fn keras_eps() -> f64 {
 
 fn torch_eps() -> f64 {
     1e-5
+}
+
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 fn is_zero(n: &usize) -> bool {
@@ -291,9 +304,13 @@ impl LayerSpec {
 
     fn push(&self, network: &mut Sequential, name: String, x: &[usize], init: &mut Initializer) {
         match *self {
-            LayerSpec::Dense { units, bias } => network.push(name, Linear::new(init, x[0], units, bias)),
-            LayerSpec::Conv2d { filters, kernel, stride, padding, bias } => {
-                network.push(name, Conv2dLayer::new(init, x[0], filters, kernel, stride, padding, bias));
+            LayerSpec::Dense { units, bias, spectral_norm } => {
+                let layer = Linear::new(init, x[0], units, bias);
+                network.push(name, if spectral_norm { layer.with_spectral_norm(init) } else { layer });
+            }
+            LayerSpec::Conv2d { filters, kernel, stride, padding, bias, spectral_norm } => {
+                let layer = Conv2dLayer::new(init, x[0], filters, kernel, stride, padding, bias);
+                network.push(name, if spectral_norm { layer.with_spectral_norm(init) } else { layer });
             }
             LayerSpec::ConvTranspose2d { filters, kernel, stride, padding, output_padding, bias } => {
                 let layer = ConvTranspose2dLayer::new(init, x[0], filters, kernel, stride, padding, bias);
@@ -307,8 +324,9 @@ impl LayerSpec {
             LayerSpec::LeakyRelu { slope } => network.push(name, LeakyRelu { slope }),
             LayerSpec::ReflectPad { size } => network.push(name, ReflectPad { size }),
             LayerSpec::Upsample { kind } => network.push(name, Upsample { kind }),
-            LayerSpec::Residual { filters, down, first } => {
-                network.push(name, ResidualBlock::new(init, x[0], filters, first, down));
+            LayerSpec::Residual { filters, down, first, spectral_norm } => {
+                let block = ResidualBlock::new(init, x[0], filters, first, down);
+                network.push(name, if spectral_norm { block.with_spectral_norm(init) } else { block });
             }
             LayerSpec::GlobalSumPool => network.push(name, GlobalSumPool),
             LayerSpec::Reshape { ref shape } => network.push(name, Reshape { shape: shape.clone() }),
@@ -359,12 +377,25 @@ mod tests {
 
     #[test]
     fn a_misfit_names_layer_key_and_what_it_may_be() {
-        let layers = [LayerSpec::Dense { units: 128, bias: true }, LayerSpec::Reshape { shape: vec![3, 4, 4] }];
+        let layers = [
+            LayerSpec::Dense { units: 128, bias: true, spectral_norm: false },
+            LayerSpec::Reshape { shape: vec![3, 4, 4] },
+        ];
         let error = output_shape(&layers, &[100]).unwrap_err();
         assert_eq!((error.layer, error.key), (1, "shape"));
         assert_eq!(error.message, "[3, 4, 4] does not hold the 128 values of [128]");
-        assert_eq!(output_shape(&[LayerSpec::Dense { units: 0, bias: true }], &[3]).unwrap_err().key, "units");
-        let conv = LayerSpec::Conv2d { filters: 2, kernel: 5, stride: 1, padding: ConvPadding::Valid, bias: true };
+        assert_eq!(
+            output_shape(&[LayerSpec::Dense { units: 0, bias: true, spectral_norm: false }], &[3]).unwrap_err().key,
+            "units"
+        );
+        let conv = LayerSpec::Conv2d {
+            filters: 2,
+            kernel: 5,
+            stride: 1,
+            padding: ConvPadding::Valid,
+            bias: true,
+            spectral_norm: false,
+        };
         assert_eq!(output_shape(&[conv], &[3, 4, 4]).unwrap_err().key, "kernel");
     }
 }

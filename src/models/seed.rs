@@ -27,7 +27,7 @@ fn conv_transpose(filters: usize, stride: usize) -> LayerSpec {
 /// `[100] -> [3, 28, 28]` in (−1, 1); 52,808 trainable parameters.
 pub fn generator() -> Vec<LayerSpec> {
     vec![
-        Dense { units: 147, bias: true },
+        Dense { units: 147, bias: true, spectral_norm: false },
         leaky_relu(),
         batch_norm(),
         Reshape { shape: vec![3, 7, 7] },
@@ -44,14 +44,14 @@ pub fn generator() -> Vec<LayerSpec> {
 
 /// `[3, 28, 28] -> [1]`, the probability of being real; 140,609 parameters.
 pub fn discriminator() -> Vec<LayerSpec> {
-    let conv = |filters| Conv2d { filters, kernel: 4, stride: 2, padding: Same, bias: true };
+    let conv = |filters| Conv2d { filters, kernel: 4, stride: 2, padding: Same, bias: true, spectral_norm: false };
     vec![
         conv(64), // [64, 14, 14]
         leaky_relu(),
         conv(128), // [128, 7, 7]
         leaky_relu(),
         Flatten,
-        Dense { units: 1, bias: true },
+        Dense { units: 1, bias: true, spectral_norm: false },
         Sigmoid,
     ]
 }

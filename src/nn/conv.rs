@@ -1,7 +1,7 @@
 //! Convolution and transposed convolution layers.
 
 use super::init::Initializer;
-use super::{Mode, Module, Parameter};
+use super::{Mode, Module, Parameter, SpectralNorm};
 use crate::ops::{Activation, Conv2d};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,7 @@ fn size(x: &Tensor) -> [usize; 2] {
 pub struct Conv2dLayer {
     weight: Parameter,
     bias: Option<Parameter>,
+    spectral: Option<SpectralNorm>,
     kernel: usize,
     stride: usize,
     padding: ConvPadding,
@@ -91,7 +92,14 @@ impl Conv2dLayer {
         let area = kernel * kernel;
         let weight = init.weight([filters, channels, kernel, kernel], channels * area, filters * area);
         let bias = bias.then(|| Parameter::new(init.constant(filters, 0.0)));
-        Conv2dLayer { weight: Parameter::new(weight), bias, kernel, stride, padding }
+        Conv2dLayer { weight: Parameter::new(weight), bias, spectral: None, kernel, stride, padding }
+    }
+
+    /// With its weight divided by its spectral norm at each pass ([`SpectralNorm`]).
+    #[must_use]
+    pub fn with_spectral_norm(self, init: &mut Initializer) -> Conv2dLayer {
+        let outputs = self.weight.get().dim(0);
+        Conv2dLayer { spectral: Some(SpectralNorm::new(init, outputs)), ..self }
     }
 }
 
@@ -105,13 +113,18 @@ impl Module for Conv2dLayer {
         self.forward_activated(x, mode, Activation::Identity)
     }
 
-    fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
-        let y = x.conv2d(&self.weight.get(), self.padding.conv(size(x), self.kernel, self.stride));
+    fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
+        let weight = self.spectral.as_ref().map_or_else(|| self.weight.get(), |s| s.of(&self.weight.get(), mode));
+        let y = x.conv2d(&weight, self.padding.conv(size(x), self.kernel, self.stride));
         finished(y, &self.bias, f)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {
         weight_and_bias(&self.weight, &self.bias)
+    }
+
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        self.spectral.as_ref().map_or_else(Vec::new, SpectralNorm::buffers)
     }
 }
 

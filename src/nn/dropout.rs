@@ -1,6 +1,7 @@
 //! Dropout whose masks have addresses: a function of the seed and a place that training sets, so a resume repeats them.
 
 use super::{Mode, Module};
+use crate::autograd::once;
 use crate::rng::{Domain, Stream};
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ impl Draws {
     }
 
     fn stream(&self) -> Stream {
-        Stream::new(self.seed, Domain::Dropout, self.next.fetch_add(1, Ordering::Relaxed))
+        Stream::new(self.seed, Domain::Dropout, once(|| self.next.fetch_add(1, Ordering::Relaxed)))
     }
 }
 

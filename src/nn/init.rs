@@ -70,6 +70,14 @@ impl Initializer {
         Tensor::new(&self.device, [n], &values)
     }
 
+    /// A vector of `n` values whose squares sum to 1, in a direction drawn evenly.
+    pub fn direction(&mut self, n: usize) -> Tensor {
+        let values = Stream::new(self.seed, Domain::Init, self.next).normal_vec(n);
+        self.next += 1;
+        let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        Tensor::from_f64(&self.device, [n], &values.iter().map(|v| f64::from(*v) / norm).collect::<Vec<_>>())
+    }
+
     /// A vector of `n` equal values: biases (0), gammas (1).
     pub fn constant(&self, n: usize, value: f64) -> Tensor {
         Tensor::full(&self.device, [n], value)

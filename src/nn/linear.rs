@@ -1,7 +1,7 @@
 //! The dense layer.
 
 use super::init::Initializer;
-use super::{Mode, Module, Parameter};
+use super::{Mode, Module, Parameter, SpectralNorm};
 use crate::ops::Activation;
 use crate::tensor::Tensor;
 
@@ -9,6 +9,7 @@ use crate::tensor::Tensor;
 pub struct Linear {
     weight: Parameter,
     bias: Option<Parameter>,
+    spectral: Option<SpectralNorm>,
 }
 
 impl Linear {
@@ -16,7 +17,14 @@ impl Linear {
     pub fn new(init: &mut Initializer, inputs: usize, outputs: usize, bias: bool) -> Linear {
         let weight = init.weight([outputs, inputs], inputs, outputs);
         let bias = bias.then(|| Parameter::new(init.constant(outputs, 0.0)));
-        Linear { weight: Parameter::new(weight), bias }
+        Linear { weight: Parameter::new(weight), bias, spectral: None }
+    }
+
+    /// With its weight divided by its spectral norm at each pass ([`SpectralNorm`]).
+    #[must_use]
+    pub fn with_spectral_norm(self, init: &mut Initializer) -> Linear {
+        let outputs = self.weight.get().dim(0);
+        Linear { spectral: Some(SpectralNorm::new(init, outputs)), ..self }
     }
 }
 
@@ -25,11 +33,16 @@ impl Module for Linear {
         self.forward_activated(x, mode, Activation::Identity)
     }
 
-    fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
-        super::conv::finished(x.linear(&self.weight.get(), None), &self.bias, f)
+    fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
+        let weight = self.spectral.as_ref().map_or_else(|| self.weight.get(), |s| s.of(&self.weight.get(), mode));
+        super::conv::finished(x.linear(&weight, None), &self.bias, f)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {
         super::conv::weight_and_bias(&self.weight, &self.bias)
+    }
+
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        self.spectral.as_ref().map_or_else(Vec::new, SpectralNorm::buffers)
     }
 }

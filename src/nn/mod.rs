@@ -1,6 +1,7 @@
 //! Layers: a [`Module`] owns named parameters and maps tensors to tensors.
 
 pub mod activation;
+pub mod checkpointed;
 pub mod conv;
 pub mod dropout;
 pub mod init;
@@ -8,8 +9,10 @@ pub mod linear;
 pub mod norm;
 pub mod resample;
 pub mod residual;
+pub mod spectral;
 
 pub use activation::{Flatten, LeakyRelu, Relu, Reshape, Sigmoid, Tanh};
+pub use checkpointed::Checkpointed;
 pub use conv::{Conv2dLayer, ConvPadding, ConvTranspose2dLayer};
 pub use dropout::{Draws, Dropout};
 pub use init::Init;
@@ -17,6 +20,7 @@ pub use linear::Linear;
 pub use norm::{BatchNorm, Convention, InstanceNorm};
 pub use resample::{Blur, ReflectPad, Upsample, Upsampling};
 pub use residual::{GlobalSumPool, ResidualBlock};
+pub use spectral::SpectralNorm;
 
 use crate::ops::Activation;
 use crate::tensor::Tensor;

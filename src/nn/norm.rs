@@ -2,6 +2,7 @@
 
 use super::init::Initializer;
 use super::{Mode, Module, Parameter};
+use crate::autograd::once;
 use crate::ops::Activation;
 use crate::tensor::{Tensor, no_grad};
 use serde::{Deserialize, Serialize};
@@ -73,7 +74,7 @@ impl Module for BatchNorm {
         }
         let (y, moments) = x.batch_norm_activated(Some(&gamma), Some(&beta), self.eps, f);
         if mode == Mode::Train {
-            no_grad(|| self.update(&moments, x.len() / moments.dim(1).max(1)));
+            once(|| no_grad(|| self.update(&moments, x.len() / moments.dim(1).max(1))));
         }
         y
     }

@@ -29,6 +29,17 @@ impl ResidualBlock {
         }
     }
 
+    /// With every convolution's weight divided by its spectral norm ([`super::SpectralNorm`]).
+    #[must_use]
+    pub fn with_spectral_norm(self, init: &mut Initializer) -> ResidualBlock {
+        ResidualBlock {
+            conv1: self.conv1.with_spectral_norm(init),
+            conv2: self.conv2.with_spectral_norm(init),
+            shortcut: self.shortcut.map(|shortcut| shortcut.with_spectral_norm(init)),
+            ..self
+        }
+    }
+
     fn layers(&self) -> impl Iterator<Item = (&'static str, &Conv2dLayer)> {
         [("conv1", &self.conv1), ("conv2", &self.conv2)]
             .into_iter()
@@ -48,6 +59,10 @@ impl Module for ResidualBlock {
 
     fn parameters(&self) -> Vec<(String, Parameter)> {
         self.layers().flat_map(|(name, conv)| prefixed(name, conv.parameters())).collect()
+    }
+
+    fn buffers(&self) -> Vec<(String, Parameter)> {
+        self.layers().flat_map(|(name, conv)| prefixed(name, conv.buffers())).collect()
     }
 }
 

@@ -185,10 +185,10 @@ impl Method for Cut {
             nce
         };
         let g_loss = adversarial * config.lambda_gan + contrast;
-        let [g_gradients, f_gradients] = gradients_of_all(&g_loss, [&self.translator, &self.describers]);
         losses.insert(0, ("g_loss", g_loss.detach()));
         losses.push(("d_loss", d_loss));
-        drop((fake_b, g_loss));
+        drop(fake_b);
+        let [g_gradients, f_gradients] = gradients_of_all(g_loss, [&self.translator, &self.describers]);
         self.translator_optimizer.step(&g_gradients)?;
         self.describers_optimizer.step(&f_gradients)?;
         Ok(losses)

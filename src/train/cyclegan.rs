@@ -109,19 +109,24 @@ impl CycleGan {
         };
         let loss = &adversarial_a + &adversarial_b + &cycle_a + &cycle_b + &identity_a + &identity_b;
 
-        let [gradients_a, gradients_b] = gradients_of_all(&loss, [&*self.g_a, &*self.g_b]);
+        let value = loss.detach();
+        // The values alone: nothing but the loss may hold the graph while it is walked.
+        let [adversarial_a, adversarial_b] = [adversarial_a, adversarial_b].map(|x| x.detach());
+        let [cycle_a, cycle_b, identity_a, identity_b] = [cycle_a, cycle_b, identity_a, identity_b].map(|x| x.detach());
+        let [fake_b, fake_a, rec_a, rec_b] = [fake_b, fake_a, rec_a, rec_b].map(|x| x.detach());
+        let [gradients_a, gradients_b] = gradients_of_all(loss, [&*self.g_a, &*self.g_b]);
         TranslatorStep {
-            loss: loss.detach(),
-            adversarial_a: adversarial_a.detach(),
-            adversarial_b: adversarial_b.detach(),
-            cycle_a: cycle_a.detach(),
-            cycle_b: cycle_b.detach(),
-            identity_a: identity_a.detach(),
-            identity_b: identity_b.detach(),
-            fake_b: fake_b.detach(),
-            fake_a: fake_a.detach(),
-            rec_a: rec_a.detach(),
-            rec_b: rec_b.detach(),
+            loss: value,
+            adversarial_a,
+            adversarial_b,
+            cycle_a,
+            cycle_b,
+            identity_a,
+            identity_b,
+            fake_b,
+            fake_a,
+            rec_a,
+            rec_b,
             gradients_a,
             gradients_b,
         }
@@ -133,8 +138,8 @@ impl CycleGan {
 pub fn discriminator_step(d: &Sequential, real: &Tensor, fake: &Tensor) -> (Tensor, Vec<Tensor>) {
     let fake = no_grad(|| fake.detach());
     let loss = least_squares_d(&d.forward(real, Mode::Train), &d.forward(&fake, Mode::Train));
-    let gradients = gradients(&loss, d);
-    (loss.detach(), gradients)
+    let value = loss.detach();
+    (value, gradients(loss, d))
 }
 
 /// CycleGAN in training: networks, two optimisers (one for both translators, one for both discriminators), two histories.

@@ -205,13 +205,16 @@ impl Gan {
             (r2_gamma > 0.0).then(|| loss::squared_slope_penalty(&loss::slope(&fake_score, fake), r2_gamma)),
         ];
         let penalty = penalties.into_iter().flatten().reduce(|a, b| a + b);
-        let d_loss = penalty.as_ref().map_or(game.clone(), |penalty| game + penalty);
+        let d_loss = penalty.as_ref().map_or(game.clone(), |penalty| &game + penalty);
+        let (loss, penalty_value) = (d_loss.detach(), penalty.as_ref().map(Tensor::detach));
+        let (real, fake) = (real_score.detach(), fake_score.detach());
+        drop((game, penalty, real_score, fake_score));
         DiscriminatorStep {
-            gradients: gradients(&d_loss, &self.discriminator),
-            loss: d_loss.detach(),
-            penalty: penalty.map(|penalty| penalty.detach()),
-            real: real_score.detach(),
-            fake: fake_score.detach(),
+            gradients: gradients(d_loss, &self.discriminator),
+            loss,
+            penalty: penalty_value,
+            real,
+            fake,
         }
     }
 
@@ -221,13 +224,16 @@ impl Gan {
         let Objective { kind, generator_step_mode, .. } = self.objective();
         let mode = (*generator_step_mode).into();
         let score = self.discriminator.forward(&fake, mode); // [N, 1]
+        drop(fake);
         let real = (*kind == Game::Relativistic).then(|| no_grad(|| self.discriminator.forward(real, mode)));
         self.generator_loss(score, real.as_ref())
     }
 
     fn generator_loss(&self, fake: Tensor, real: Option<&Tensor>) -> GeneratorStep {
         let g_loss = self.score.generator(self.objective().kind, &fake, real);
-        GeneratorStep { gradients: gradients(&g_loss, &self.generator), loss: g_loss.detach(), fake: fake.detach() }
+        let (loss, score) = (g_loss.detach(), fake.detach());
+        drop(fake);
+        GeneratorStep { gradients: gradients(g_loss, &self.generator), loss, fake: score }
     }
 
     /// Both halves from one pass and the same weights: what a tape over both networks gives.
@@ -241,7 +247,9 @@ impl Gan {
         let scores = [real, &fake].map(|x| self.discriminator.forward(x, Mode::Train));
         let [real_score, fake_score] = scores.clone();
         let real_score = real_score.detach();
-        (self.discriminator_loss([real, &fake], scores, alpha), self.generator_loss(fake_score, Some(&real_score)))
+        let d_step = self.discriminator_loss([real, &fake], scores, alpha);
+        drop(fake);
+        (d_step, self.generator_loss(fake_score, Some(&real_score)))
     }
 
     /// Images [N, C, H, W] for latent vectors [N, latent]; nothing is recorded.

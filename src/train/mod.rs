@@ -24,7 +24,7 @@ pub use record::Row;
 pub use run::{Observer, Outcome};
 pub use translation::Translation;
 
-use crate::autograd::grad_all;
+use crate::autograd::grad_consuming;
 use crate::error::Result;
 use crate::nn::Module;
 use crate::tensor::{Device, Tensor};
@@ -50,15 +50,16 @@ pub fn train_any(
     }
 }
 
-/// The loss's gradient by each of a network's parameters, in order.
-fn gradients(loss: &Tensor, network: &dyn Module) -> Vec<Tensor> {
+/// The loss's gradient by each of a network's parameters, in order. The graph is freed on the way: callers detach before
+/// what they report, so that activations make room for gradients.
+fn gradients(loss: Tensor, network: &dyn Module) -> Vec<Tensor> {
     let [gradients] = gradients_of_all(loss, [network]);
     gradients
 }
 
 /// The loss's gradients by each of several networks' parameters, from one walk.
-fn gradients_of_all<const N: usize>(loss: &Tensor, networks: [&dyn Module; N]) -> [Vec<Tensor>; N] {
+fn gradients_of_all<const N: usize>(loss: Tensor, networks: [&dyn Module; N]) -> [Vec<Tensor>; N] {
     let parameters = networks.map(|network| network.parameter_tensors());
-    let mut all = grad_all(loss, &parameters.iter().flatten().collect::<Vec<_>>()).into_iter();
+    let mut all = grad_consuming(loss, &parameters.iter().flatten().collect::<Vec<_>>()).into_iter();
     parameters.map(|parameters| all.by_ref().take(parameters.len()).collect())
 }

@@ -59,23 +59,23 @@ impl Method for Pix2pix {
         let judged = |b: &Tensor| self.discriminator.forward(&Tensor::concat(&[a, b], 1), Mode::Train);
         let (fake, real) = (judged(&fake_b.detach()), judged(b)); // [N, 1, H', W']
         let d_loss = minimax_d(&real, &fake) * 0.5;
-        let d_gradients = gradients(&d_loss, &self.discriminator);
-        let d_loss = d_loss.detach();
         drop((fake, real));
+        let d_value = d_loss.detach();
+        let d_gradients = gradients(d_loss, &self.discriminator);
         self.discriminator_optimizer.step(&d_gradients)?;
 
         // Then the translator, on the same image, against the discriminator as it is now.
         let adversarial = non_saturating_g(&judged(&fake_b));
         let distance = l1(&fake_b, b) * self.config.lambda_l1;
         let g_loss = &adversarial + &distance;
-        let g_gradients = gradients(&g_loss, &self.translator);
         let losses = vec![
             ("g_loss", g_loss.detach()),
             ("g_adversarial", adversarial.detach()),
             ("l1", distance.detach()),
-            ("d_loss", d_loss),
+            ("d_loss", d_value),
         ];
-        drop((fake_b, g_loss, adversarial, distance));
+        drop((fake_b, adversarial, distance));
+        let g_gradients = gradients(g_loss, &self.translator);
         self.translator_optimizer.step(&g_gradients)?;
         Ok(losses)
     }

@@ -279,7 +279,7 @@ fn keras_dcgan(i: &Inputs) -> Result<Outputs, Refusal> {
     let (units, latent, channels) = (w0.dim(0), w0.dim(1), i.tensor("g.w1")?.dim(0));
     let side = real.dim(3) / 4;
     let up = widths(i, "g.", 1)?;
-    let mut generator = vec![Dense { units, bias: false }, batch_norm(), relu()];
+    let mut generator = vec![Dense { units, bias: false, spectral_norm: false }, batch_norm(), relu()];
     generator.push(Reshape { shape: vec![channels, side, side] });
     for (k, &filters) in up.iter().enumerate() {
         let stride = if k == 0 { 1 } else { 2 };
@@ -289,9 +289,12 @@ fn keras_dcgan(i: &Inputs) -> Result<Outputs, Refusal> {
     let down = widths(i, "d.", 0)?;
     let mut discriminator = Vec::new();
     for &filters in &down[..down.len() - 1] {
-        discriminator.extend([Conv2d { filters, kernel: 5, stride: 2, padding: Same, bias: true }, relu()]);
+        discriminator.extend([
+            Conv2d { filters, kernel: 5, stride: 2, padding: Same, bias: true, spectral_norm: false },
+            relu(),
+        ]);
     }
-    discriminator.extend([Flatten, Dense { units: 1, bias: true }, Sigmoid]);
+    discriminator.extend([Flatten, Dense { units: 1, bias: true, spectral_norm: false }, Sigmoid]);
     let mut recipe = recipe(i, latent, [generator, discriminator], AdamConvention::KerasExact)?;
     recipe.objective.kind = Game::NonSaturating;
     recipe.objective.simultaneous = true;
@@ -312,10 +315,10 @@ fn wgan_gp(i: &Inputs) -> Result<Outputs, Refusal> {
     let filters = widths(i, "d.", 0)?;
     let mut critic = Vec::new();
     for &filters in &filters[..filters.len() - 1] {
-        let conv = Conv2d { filters, kernel: 4, stride: 2, padding: Zeros(1), bias: true };
+        let conv = Conv2d { filters, kernel: 4, stride: 2, padding: Zeros(1), bias: true, spectral_norm: false };
         critic.extend([conv, LeakyRelu { slope: 0.2 }]);
     }
-    critic.extend([Flatten, Dense { units: 1, bias: true }]);
+    critic.extend([Flatten, Dense { units: 1, bias: true, spectral_norm: false }]);
     let mut recipe = recipe(i, latent, [generator, critic], AdamConvention::Keras)?;
     let real = i.tensor("real")?;
     let (updates, n) = (real.dim(0), real.dim(1));

@@ -1,6 +1,8 @@
 //! Normalisation layers.
 
 use super::run::{Function, Inputs, Outputs, Refusal};
+use crate::nn::init::{Init, Initializer};
+use crate::nn::{BatchNorm, Convention, Mode, Module};
 use crate::ops::reduce_more::Variance;
 use crate::tensor::{Tensor, no_grad};
 
@@ -41,29 +43,40 @@ fn batch_norm_running(i: &Inputs) -> Result<Outputs, Refusal> {
     i.attrs.only(&["eps", "momentum", "convention"])?;
     let (x, gamma, beta) = (i.tensor("x")?, i.maybe("gamma"), i.maybe("beta"));
     let (eps, momentum) = (i.attrs.number("eps", 1e-5)?, i.attrs.number("momentum", 0.1)?);
-    let torch = match i.attrs.text("convention", "torch")? {
-        "torch" => true,
-        "keras" => false,
+    let convention = match i.attrs.text("convention", "torch")? {
+        "torch" => Convention::Torch,
+        "keras" => Convention::Keras,
         other => return Err(Refusal::NotSupported(format!("the convention {other}"))),
     };
-    let (mut mean, mut var) = (i.tensor("running_mean")?.clone(), i.tensor("running_var")?.clone());
+    // The engine's own layer, with the case's values put in.
+    let channels = x.dim(2);
+    let mut init = Initializer::new(i.device, Init::GlorotUniform, 0, 0);
+    let layer = BatchNorm::new(&mut init, channels, momentum, eps, convention);
+    let places = [layer.parameters(), layer.buffers()].concat();
+    let place = |name: &str| &places.iter().find(|(n, _)| n == name).expect("a layer names its values").1;
+    let given = [
+        ("gamma", gamma),
+        ("beta", beta),
+        ("running_mean", Some(i.tensor("running_mean")?)),
+        ("running_var", Some(i.tensor("running_var")?)),
+    ];
+    for (name, value) in given {
+        let Some(value) = value else { continue };
+        if value.shape()[..] != [channels] {
+            return Err(Refusal::Failed(format!("{name} should be [{channels}], but is {}", value.shape())));
+        }
+        place(name).set(value.clone());
+    }
     let batch = |step: usize| x.narrow(0, step, 1).reshape(&x.shape()[1..]);
-    let share = if torch { momentum } else { 1.0 - momentum };
     let (mut means, mut vars, mut ys) = (Vec::new(), Vec::new(), Vec::new());
     no_grad(|| {
         for step in 0..x.dim(0) {
-            let x = batch(step);
-            let (y, moments) = x.batch_norm(gamma, beta, eps);
-            let count = (x.len() / x.dim(1).max(1)) as f64;
-            let unbiased = if torch { count / (count - 1.0) } else { 1.0 };
-            mean = &mean * (1.0 - share) + row(&moments, 0) * share;
-            var = &var * (1.0 - share) + row(&moments, 1) * (share * unbiased);
-            means.push(mean.clone());
-            vars.push(var.clone());
-            ys.push(y);
+            ys.push(layer.forward(&batch(step), Mode::Train));
+            means.push(place("running_mean").get());
+            vars.push(place("running_var").get());
         }
         let stacked = |rows: &[Tensor]| Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0);
-        let after = batch(0).batch_norm_with(&mean, &var, gamma, beta, eps);
+        let after = layer.forward(&batch(0), Mode::Inference);
         let outputs = Outputs::one("y", stacked(&ys)).and("y_eval_after", after);
         Ok(outputs.and("running_mean", stacked(&means)).and("running_var", stacked(&vars)))
     })

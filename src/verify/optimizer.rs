@@ -2,10 +2,10 @@
 
 use super::run::{Function, Inputs, Outputs, Refusal};
 use crate::autograd::grad_all;
-use crate::ops::adam::{AdamStep, adam_update};
-use crate::optim::adamw;
+use crate::nn::Parameter;
 use crate::optim::rmsprop::{Convention, RmsProp, RmsPropState};
 use crate::optim::sgd::Sgd;
+use crate::optim::{Adam, AdamConfig, AdamConvention, adamw};
 use crate::tensor::{Tensor, no_grad};
 
 pub fn function(op: &str) -> Option<Function> {
@@ -20,17 +20,7 @@ pub fn function(op: &str) -> Option<Function> {
 enum Optimizer {
     Sgd(Sgd, Option<Tensor>),
     RmsProp(RmsProp, RmsPropState, f64),
-    Adam { settings: Adam, m: Tensor, v: Tensor, t: i32 },
-}
-
-#[derive(Clone, Copy)]
-struct Adam {
-    lr: f64,
-    betas: [f64; 2],
-    eps: f64,
-    keras: bool,
-    decoupled: bool,
-    weight_decay: f64,
+    Adam { adam: Adam, p: Parameter, config: AdamConfig, decay: f64, decoupled: bool },
 }
 
 impl Optimizer {
@@ -39,7 +29,6 @@ impl Optimizer {
         let kind = a.text("kind", "")?;
         let lr = a.number("lr", 1e-3)?;
         let weight_decay = a.number("weight_decay", 0.0)?;
-        let zeros = || Tensor::zeros(p.device(), p.shape());
         Ok(match kind {
             "sgd" => {
                 a.only(&["kind", "lr", "momentum", "dampening", "nesterov", "weight_decay"])?;
@@ -68,16 +57,18 @@ impl Optimizer {
             "adam" | "adamw" | "adam_keras" => {
                 a.only(&["kind", "lr", "betas", "eps", "weight_decay"])?;
                 let keras = kind == "adam_keras";
-                let settings = Adam {
+                let config = AdamConfig {
                     lr,
                     betas: if a.has("betas") { a.two_numbers("betas")? } else { [0.9, 0.999] },
                     eps: a.number("eps", if keras { 1e-7 } else { 1e-8 })?,
-                    keras,
-                    decoupled: kind != "adam",
-                    // PyTorch's default for this kind.
-                    weight_decay: a.number("weight_decay", if kind == "adamw" { 0.01 } else { 0.0 })?,
+                    convention: if keras { AdamConvention::KerasExact } else { AdamConvention::Torch },
                 };
-                Optimizer::Adam { settings, m: zeros(), v: zeros(), t: 0 }
+                // PyTorch's default for this kind.
+                let decay = a.number("weight_decay", if kind == "adamw" { 0.01 } else { 0.0 })?;
+                // A copy: the optimiser updates in place.
+                let p = Parameter::new(no_grad(|| p + 0.0));
+                let adam = Adam::new(config, vec![("p".into(), p.clone())]);
+                Optimizer::Adam { adam, p, config, decay, decoupled: kind != "adam" }
             }
             other => return Err(Refusal::NotSupported(format!("the optimizer {other}"))),
         })
@@ -96,19 +87,17 @@ impl Optimizer {
                 *state = new;
                 p
             }
-            Optimizer::Adam { settings: s, m, v, t } => {
-                *t += 1;
-                let [beta1, beta2] = s.betas;
-                let (c1, c2) = (1.0 - beta1.powi(*t), 1.0 - beta2.powi(*t));
-                let (step_size, v_scale) =
-                    if s.keras { (s.lr * c2.sqrt() / c1, 1.0) } else { (s.lr / c1, 1.0 / c2.sqrt()) };
-                let p = if s.decoupled && s.weight_decay != 0.0 { adamw::decay(&p, s.lr, s.weight_decay) } else { p };
-                let g =
-                    if s.decoupled || s.weight_decay == 0.0 { g.clone() } else { no_grad(|| g + &p * s.weight_decay) };
-                let step = AdamStep { beta1, beta2, eps: s.eps, step_size, v_scale };
-                let [p, new_m, new_v] = adam_update(&step.prepare(p.device())?, p, &g, m.clone(), v.clone())?;
-                (*m, *v) = (new_m, new_v);
-                p
+            Optimizer::Adam { adam, p: place, config, decay, decoupled } => {
+                let g = match (*decay, *decoupled) {
+                    (0.0, _) => g.clone(),
+                    (decay, false) => no_grad(|| g + &p * decay),
+                    (decay, true) => {
+                        place.set(adamw::decay(&p, config.lr, decay));
+                        g.clone()
+                    }
+                };
+                adam.step(&[g])?;
+                place.get()
             }
         })
     }
@@ -120,8 +109,10 @@ impl Optimizer {
             Optimizer::Sgd(_, None) => outputs,
             Optimizer::Sgd(_, Some(velocity)) => outputs.and("state.buf", velocity),
             Optimizer::RmsProp(_, state, _) => outputs.and("state.v", state.v),
-            Optimizer::Adam { settings, m, v, .. } => {
-                outputs.and("state.m", m).and("state.v", v).within("p", 0.05 * settings.lr)
+            Optimizer::Adam { adam, config, .. } => {
+                let state = adam.state();
+                let [(_, m), (_, v)] = &state[..] else { unreachable!("two moments of one parameter") };
+                outputs.and("state.m", m.get()).and("state.v", v.get()).within("p", 0.05 * config.lr)
             }
         }
     }
