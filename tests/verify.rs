@@ -52,7 +52,7 @@ fn written_cases_are_read_back_on_every_device() {
     for device in devices::all() {
         let report = verify_dir(written(), &device, None).unwrap();
         all_pass(&report, &device);
-        assert!(report.passed() >= 240, "{device}: only {} cases", report.passed());
+        assert!(report.passed() >= 253, "{device}: only {} cases", report.passed());
     }
 }
 
@@ -320,6 +320,65 @@ fn onnx_defaults_and_settings_by_hand() {
         &[("BOOL", &[2, 1], &[1.0, 0.0]), ("F32", &[1], &[7.0]), ("F32", &[2], &[8.0, 9.0])],
         (&[2, 2], &[7.0, 7.0, 8.0, 9.0]),
     );
+    // Comparisons, NaN included.
+    let (a, b) = (("F32", &[4][..], &[1.0, 2.0, 3.0, f64::NAN][..]), ("F32", &[1][..], &[2.0][..]));
+    node("Greater", 13, json!({}), &[a, b], (&[4], &[0.0, 0.0, 1.0, 0.0]));
+    node("Less", 13, json!({}), &[a, b], (&[4], &[1.0, 0.0, 0.0, 0.0]));
+    node("Equal", 13, json!({}), &[a, b], (&[4], &[0.0, 1.0, 0.0, 0.0]));
+    node("GreaterOrEqual", 16, json!({}), &[a, b], (&[4], &[0.0, 1.0, 1.0, 0.0]));
+    node("LessOrEqual", 16, json!({}), &[a, b], (&[4], &[1.0, 1.0, 0.0, 0.0]));
+    // Places: of equal ones the first, or the last.
+    let ties = ("F32", &[2, 3][..], &[3.0, 1.0, 3.0, 2.0, 5.0, 2.0][..]);
+    node("ArgMax", 13, json!({"axis": 1}), &[ties], (&[2, 1], &[0.0, 1.0]));
+    node("ArgMax", 13, json!({"axis": -1, "select_last_index": 1, "keepdims": 0}), &[ties], (&[2], &[2.0, 1.0]));
+    node("ArgMin", 13, json!({"axis": 1, "keepdims": 0, "select_last_index": 1}), &[ties], (&[2], &[1.0, 2.0]));
+    node("ArgMin", 11, json!({}), &[ties], (&[1, 3], &[1.0, 0.0, 1.0]));
+    // Elements of the upper left, and back.
+    let upper = ("I64", &[1, 2][..], &[-1.0, 0.0][..]);
+    node("GatherElements", 13, json!({"axis": 0}), &[ties, upper], (&[1, 2], &[2.0, 1.0]));
+    node("GatherElements", 13, json!({"axis": 1}), &[ties, upper], (&[1, 2], &[3.0, 3.0]));
+    let new = ("F32", &[1, 2][..], &[7.0, 8.0][..]);
+    node("ScatterElements", 13, json!({}), &[ties, upper, new], (&[2, 3], &[3.0, 8.0, 3.0, 7.0, 5.0, 2.0]));
+    node("Scatter", 9, json!({"axis": 1}), &[ties, upper, new], (&[2, 3], &[8.0, 1.0, 7.0, 2.0, 5.0, 2.0]));
+    let twice = ("I64", &[1, 2][..], &[1.0, 1.0][..]);
+    node(
+        "ScatterElements",
+        18,
+        json!({"axis": 1, "reduction": "add"}),
+        &[ties, twice, new],
+        (&[2, 3], &[3.0, 16.0, 3.0, 2.0, 5.0, 2.0]),
+    );
+    // Two groups of two channels of two: ±1 scaled and shifted, by group before version 21, by channel from there on.
+    let groups = ("F32", &[1, 4, 1][..], &[1.0, 3.0, 5.0, 7.0][..]);
+    let [scale, shift] = [("F32", &[2][..], &[2.0, 3.0][..]), ("F32", &[2][..], &[0.5, 0.0][..])];
+    let plain = json!({"num_groups": 2, "epsilon": 0.0});
+    node("GroupNormalization", 18, plain.clone(), &[groups, scale, shift], (&[1, 4, 1], &[-1.5, 2.5, -3.0, 3.0]));
+    let [scale, shift] = [("F32", &[4][..], &[2.0, 3.0, 4.0, 5.0][..]), ("F32", &[4][..], &[0.0, 0.0, 0.0, 1.0][..])];
+    node("GroupNormalization", 21, plain, &[groups, scale, shift], (&[1, 4, 1], &[-2.0, 3.0, -4.0, 6.0]));
+    let e = std::f64::consts::E;
+    node("ReduceLogSum", 18, json!({"keepdims": 0}), &[("F32", &[2], &[e * 0.5; 2])], (&[], &[1.0]));
+    let chances = ("F32", &[2, 3][..], &[-1.0, -2.0, -3.0, -4.0, -5.0, -6.0][..]);
+    let labels = ("I64", &[2][..], &[2.0, 0.0][..]);
+    node("NegativeLogLikelihoodLoss", 13, json!({}), &[chances, labels], (&[], &[3.5]));
+    let weights = ("F32", &[3][..], &[1.0, 1.0, 3.0][..]);
+    node("NegativeLogLikelihoodLoss", 13, json!({}), &[chances, labels, weights], (&[], &[13.0 / 4.0]));
+    let ignoring = json!({"reduction": "none", "ignore_index": 0});
+    node("NegativeLogLikelihoodLoss", 13, ignoring, &[chances, labels], (&[2], &[3.0, 0.0]));
+    // Activations with kinks on both sides of them.
+    let sides = ("F32", &[4][..], &[-4.0, -1.0, 1.0, 4.0][..]);
+    node("HardSigmoid", 6, json!({}), &[sides], (&[4], &[0.0, 0.3, 0.7, 1.0]));
+    node("HardSwish", 14, json!({}), &[sides], (&[4], &[0.0, -1.0 / 3.0, 2.0 / 3.0, 4.0]));
+    node("Softsign", 1, json!({}), &[sides], (&[4], &[-0.8, -0.5, 0.5, 0.8]));
+    node("ThresholdedRelu", 10, json!({}), &[sides], (&[4], &[0.0, 0.0, 0.0, 4.0]));
+    let below = |x: f64| x.exp() - 1.0;
+    node("Celu", 12, json!({"alpha": 2.0}), &[sides], (&[4], &[2.0 * below(-2.0), 2.0 * below(-0.5), 1.0, 4.0]));
+    let selu = json!({"alpha": 2.0, "gamma": 3.0});
+    node("Selu", 6, selu, &[sides], (&[4], &[6.0 * below(-4.0), 6.0 * below(-1.0), 3.0, 12.0]));
+    let mish = |x: f64| x * x.exp().ln_1p().tanh();
+    node("Mish", 18, json!({}), &[sides], (&[4], &[mish(-4.0), mish(-1.0), mish(1.0), mish(4.0)]));
+    node("PRelu", 16, json!({}), &[sides, ("F32", &[1], &[0.5])], (&[4], &[-2.0, -0.5, 1.0, 4.0]));
+    node("Dropout", 13, json!({}), &[sides], (&[4], &[-4.0, -1.0, 1.0, 4.0]));
+    node("Dropout", 7, json!({"ratio": 0.5}), &[sides], (&[4], &[-4.0, -1.0, 1.0, 4.0]));
     // One step of each optimiser: Nesterov's, and Adam's first, without bias correction.
     let one = |v: &'static [f64]| ("F32", &[1][..], v);
     node(

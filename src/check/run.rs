@@ -243,6 +243,7 @@ impl<'a> Expected<'a> {
         }
         if self.order >= 2 {
             let (_, got) = second_order(run, &dx, &dup, &dv);
+            let (_, again) = second_order(run, &dx, &dup, &dv);
             // A second gradient that is zero in theory is compared with the scale of the others.
             let largest = self.second.iter().flatten().fold(0.0f64, |m, v| m.max(v.abs()));
             let floor = largest.max(case.floor) * 0.1;
@@ -251,6 +252,7 @@ impl<'a> Expected<'a> {
                 let got = values(&format!("the second gradient by {name}"), d)?;
                 let deviation = compare(d.shape(), &got, want, floor);
                 reports.push(self.report(variant, Check::SecondGradient, &name, deviation, gradient_limit));
+                reports.push(self.report(variant, Check::Repeat, &format!("dd{name}"), same(&again[i], &got)?, 0.0));
             }
         }
         for (i, (here, there)) in dx.iter().zip(x).enumerate() {

@@ -1,12 +1,14 @@
 //! Functions of single elements that the case format's first table has no name for: they have the engine's.
 
 use super::run::{Function, Inputs, Outputs, Refusal};
+use crate::tensor::Tensor;
 
 pub fn function(op: &str) -> Option<Function> {
     Some(match op {
         "exp" | "log" | "log1p" | "expm1" | "sqrt" | "rsqrt" | "recip" | "square" | "abs" | "sign" | "sin" | "cos"
         | "normal_cdf" | "affine" | "clamp" | "pow" => unary,
         "add" | "sub" | "mul" | "div" | "max" | "min" | "gt" | "equal" | "power" | "lerp" => binary,
+        "select" => select,
         _ => return None,
     })
 }
@@ -61,4 +63,18 @@ fn binary(i: &Inputs) -> Result<Outputs, Refusal> {
             _ => a.lerp(b, i.tensor("t")?),
         },
     ))
+}
+
+/// a where the mask (numbers, whole numbers or truth values) is not 0, else b; the three broadcast.
+fn select(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&[])?;
+    let mask = match i.maybe("mask") {
+        Some(mask) => mask.clone(),
+        None => {
+            let mask = i.indices("mask")?;
+            let values: Vec<f64> = mask.to_vec()?.into_iter().map(f64::from).collect();
+            Tensor::from_f64(i.device, mask.shape(), &values)
+        }
+    };
+    Ok(Outputs::one("y", mask.select(i.tensor("a")?, i.tensor("b")?)))
 }

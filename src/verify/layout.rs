@@ -11,6 +11,7 @@ pub fn function(op: &str) -> Option<Function> {
         "concat" | "stack" => together,
         "index_select" | "gather" | "scatter_add" | "embedding" => indexed,
         "pixel_shuffle" | "pixel_unshuffle" => pixels,
+        "split" => split,
         _ => return None,
     })
 }
@@ -108,4 +109,12 @@ fn pixels(i: &Inputs) -> Result<Outputs, Refusal> {
         return Err(Refusal::Failed(format!("expects images and r (r = {r})")));
     }
     Ok(Outputs::one("y", if i.op == "pixel_shuffle" { x.pixel_shuffle(r) } else { x.pixel_unshuffle(r) }))
+}
+
+/// Outputs y0, y1, …, one a size.
+fn split(i: &Inputs) -> Result<Outputs, Refusal> {
+    i.attrs.only(&["axis", "sizes"])?;
+    let (x, sizes) = (i.tensor("x")?, i.attrs.list("sizes")?);
+    let parts = x.split(i.attrs.axis("axis", 0, x.rank())?, &sizes);
+    Ok(parts.into_iter().enumerate().fold(Outputs::default(), |all, (at, part)| all.and(&format!("y{at}"), part)))
 }

@@ -21,6 +21,7 @@ mod resample;
 mod run;
 mod spectral;
 mod tensors;
+mod training;
 mod translate;
 mod write;
 
@@ -135,6 +136,7 @@ fn function(op: &str) -> Option<run::Function> {
         reduction::function,
         resample::function,
         spectral::function,
+        training::function,
         translate::function,
     ];
     groups.iter().find_map(|group| group(op))

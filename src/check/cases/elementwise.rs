@@ -64,8 +64,36 @@ pub(super) fn rows() -> Vec<Case> {
         edge("expm1: edges", |x| x.expm1() * 1e-30, &[0.0, 1e-20, -1e-20, 0.3, -0.4, -1e4, inf, -inf, f32::NAN]),
         slopes("elu_slope: alpha at 0", &[&[-0.0, 0.0, 1.0]], |x| x[0].elu(0.5)),
     ]);
+    table.extend(derivatives_at_the_edges());
     table.extend(binary());
     table
+}
+
+/// First derivatives where arguments are huge, tiny or infinite and the derivative is still a number.
+fn derivatives_at_the_edges() -> Vec<Case> {
+    let inf = f32::INFINITY;
+    let finite = [0.0, -0.0, 1.0, -1.0, 1e-20, -1e-20, 20.0, -20.0, 88.7, -88.7, 1e4, -1e4];
+    let all = [&finite[..], &[inf, -inf]].concat();
+    let steep = [0.0, 1.0, -1.0, 1e-20, 88.0, -20.0, -88.7, -1e4, -inf];
+    let positive = [1e-30, 1e-3, 1.0, 88.7, 1e4, 1e30, inf];
+    let z = [0.0, 20.0, -20.0, 88.7, -88.7, 1e4, -1e4, inf, -inf, 1.0, 1e4, -1e4];
+    let target = [0.0, 1.0, 0.875, 0.0, 1.0, 0.0, 1.0, 0.5, 0.25, 1.0, 1.0, 0.0];
+    let one = |name: &str, values: &[f32], f: fn(&[Tensor]) -> Tensor| {
+        slopes(&format!("{name}: derivative: edges"), &[values], f).within(Transcendental)
+    };
+    vec![
+        one("tanh", &all, |x| x[0].tanh()),
+        // Compared with the largest: formed from y alone, as y·(1 − y), it loses digits where y rounds to 1.
+        slopes("sigmoid: derivative at the edges", &[&all], |x| x[0].sigmoid()).within(Transcendental),
+        one("softplus", &all, |x| x[0].softplus()),
+        one("exp", &steep, |x| x[0].exp()),
+        one("log", &positive, |x| x[0].log()),
+        one("elu", &all, |x| x[0].elu(0.5)),
+        one("silu", &finite, |x| x[0].silu()),
+        one("gelu", &finite, |x| x[0].gelu()),
+        slopes("bce_with_logits: derivative: edges", &[&z, &target], |x| x[0].bce_with_logits(&x[1]))
+            .within(Transcendental),
+    ]
 }
 
 fn binary() -> Vec<Case> {

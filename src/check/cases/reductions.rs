@@ -66,7 +66,12 @@ pub(super) fn rows() -> Vec<Case> {
         }),
         Case::new("norm1_axes", vec![([4, 5].into(), Range::Away(vec![0.0]))], |x| x[0].norm1_axes(&[1]))
             .within(Accumulated(5)),
-        extreme("norm_max_axes", &[4, 5], |x| x.norm_max_axes(&[1])).order(0),
+        extreme("norm_max_axes", &[4, 5], |x| x.norm_max_axes(&[1])),
+        edge("norm_max_axes: equal ones share, 0 at 0", &[1.0, -2.0, 2.0, 3.0, 3.0, 1.0, 0.0, 0.0, 0.0], |x| {
+            let [dx] = differentiable_grad(&recording(|| x.norm_max_axes(&[1]).sum()), [x]);
+            dx
+        })
+        .within(Exact),
         row("gram", &[2, 3, 4, 5], |x| x.gram()).within(Accumulated(20)),
         row("mean_keep", &[2, 3, 4], |x| x - x.mean_keep(&[0, 2])).within(Accumulated(8)),
         row("softmax", &[4, 7, 3], |x| (x * 3.0).softmax(1)).within(Transcendental),

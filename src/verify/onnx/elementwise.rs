@@ -8,19 +8,29 @@ use crate::verify::run::Refusal;
 pub fn operator(op: &str) -> Option<Operator> {
     Some(match op {
         "Abs" | "Cos" | "Exp" | "Identity" | "Log" | "Neg" | "Reciprocal" | "Relu" | "Sigmoid" | "Sign" | "Sin"
-        | "Softplus" | "Sqrt" | "Tanh" | "Elu" | "LeakyRelu" | "Gelu" => unary,
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" => binary,
+        | "Softplus" | "Sqrt" | "Tanh" | "Elu" | "LeakyRelu" | "Gelu" | "HardSigmoid" | "HardSwish" | "Selu"
+        | "Celu" | "Softsign" | "Mish" | "ThresholdedRelu" => unary,
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal" => {
+            binary
+        }
         "Max" | "Min" | "Sum" | "Mean" => variadic,
         "Clip" => clip,
+        "PRelu" => prelu,
+        "Dropout" => dropout,
         "Where" => choose,
         _ => return None,
     })
 }
 
+/// Selu's alpha and gamma.
+const SELU: [f64; 2] = [1.673_263_192_176_818_8, 1.050_701_022_148_132_3];
+
 fn unary(n: &Node) -> Result<Vec<Tensor>, Refusal> {
     n.inputs_to(1)?;
     n.attrs.only(match n.op {
-        "Elu" | "LeakyRelu" => &["alpha"],
+        "Elu" | "LeakyRelu" | "Celu" | "ThresholdedRelu" => &["alpha"],
+        "HardSigmoid" => &["alpha", "beta"],
+        "Selu" => &["alpha", "gamma"],
         "Gelu" => &["approximate"],
         _ => &[],
     })?;
@@ -42,6 +52,22 @@ fn unary(n: &Node) -> Result<Vec<Tensor>, Refusal> {
         "Tanh" => x.tanh(),
         "Elu" => x.elu(n.attrs.number("alpha", 1.0)?),
         "LeakyRelu" => x.leaky_relu(n.attrs.number("alpha", 0.01)?),
+        "HardSigmoid" => x.affine(n.attrs.number("alpha", 0.2)?, n.attrs.number("beta", 0.5)?).clamp(0.0, 1.0),
+        "HardSwish" => x * x.affine(1.0 / 6.0, 0.5).clamp(0.0, 1.0),
+        "Selu" => {
+            let (alpha, gamma) = (n.attrs.number("alpha", SELU[0])?, n.attrs.number("gamma", SELU[1])?);
+            x.elu(alpha) * gamma
+        }
+        "Celu" => {
+            let alpha = n.attrs.number("alpha", 1.0)?;
+            (x * (1.0 / alpha)).elu(1.0) * alpha
+        }
+        "Softsign" => x / (x.abs() + 1.0),
+        "Mish" => x * x.softplus().tanh(),
+        "ThresholdedRelu" => {
+            let [alpha, zero] = [n.attrs.number("alpha", 1.0)?, 0.0].map(|v| Tensor::scalar(n.device, v));
+            x.gt(&alpha).select(x, &zero)
+        }
         _ => match n.attrs.text("approximate", "none")? {
             "none" => x.gelu(),
             "tanh" => x.gelu_tanh(),
@@ -64,6 +90,12 @@ fn binary(n: &Node) -> Result<Vec<Tensor>, Refusal> {
         "Sub" => a - b,
         "Mul" => a * b,
         "Div" => a / b,
+        // 1 where it is true, 0 elsewhere.
+        "Greater" => a.gt(&b),
+        "Less" => b.gt(a),
+        "Equal" => a.equal(&b),
+        "GreaterOrEqual" => a.gt(&b) + a.equal(&b),
+        "LessOrEqual" => b.gt(a) + a.equal(&b),
         _ => a.power(&b),
     }])
 }
@@ -110,6 +142,35 @@ fn clip(n: &Node) -> Result<Vec<Tensor>, Refusal> {
 fn choose(n: &Node) -> Result<Vec<Tensor>, Refusal> {
     n.inputs_to(3)?;
     n.attrs.only(&[])?;
-    let condition = n.wholes(0).and_then(|_| n.numbers(0))?;
-    Ok(vec![condition.select(n.tensor(1)?, n.tensor(2)?)])
+    // Truth values of the file, or the 1 and 0 of a comparison before it.
+    Ok(vec![n.numbers(0)?.select(n.tensor(1)?, n.tensor(2)?)])
+}
+
+/// x, or slope·x where it is below 0; the slope broadcasts to x's shape.
+fn prelu(n: &Node) -> Result<Vec<Tensor>, Refusal> {
+    n.inputs_to(2)?;
+    n.attrs.only(&[])?;
+    let (x, slope) = (n.tensor(0)?, n.tensor(1)?);
+    let zero = Tensor::scalar(n.device, 0.0);
+    Ok(vec![zero.gt(x).select(&(x * slope), x)])
+}
+
+/// Inference: the values as they are, and a mask of ones. What training draws, each implementation has its own of.
+fn dropout(n: &Node) -> Result<Vec<Tensor>, Refusal> {
+    n.inputs_to(if n.opset < 12 { 1 } else { 3 })?;
+    n.attrs.only(match n.opset {
+        ..7 => &["ratio", "is_test"],
+        7..12 => &["ratio"],
+        _ => &["seed"],
+    })?;
+    let train = match n.opset {
+        ..7 => !n.attrs.flag_number("is_test", false)?,
+        7..12 => false,
+        _ => n.maybe_wholes(2)?.is_some_and(|(_, train)| train.iter().any(|&flag| flag != 0)),
+    };
+    if train {
+        return Err(n.not_supported("training, whose random numbers the specification leaves open"));
+    }
+    let x = n.tensor(0)?;
+    Ok(vec![x.clone(), Tensor::full(n.device, x.shape(), 1.0)])
 }

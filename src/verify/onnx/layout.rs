@@ -21,6 +21,8 @@ pub fn operator(op: &str) -> Option<Operator> {
         "Expand" => expand,
         "Tile" => tile,
         "Gather" => gather,
+        "GatherElements" => gather_elements,
+        "Scatter" | "ScatterElements" => scatter_elements,
         "DepthToSpace" => depth_to_space,
         "SpaceToDepth" => space_to_depth,
         _ => return None,
@@ -250,6 +252,65 @@ fn gather(n: &Node) -> Result<Vec<Tensor>, Refusal> {
     let indices = indices.iter().map(index).collect::<Result<Vec<_>, _>>()?;
     let y = x.index_select(axis, &Indices::new(n.device, [indices.len()], indices))?;
     Ok(vec![y.reshape([&x.shape()[..axis], shape, &x.shape()[axis + 1..]].concat())])
+}
+
+/// One element a place of the indices, which may be shorter than x along the other axes.
+fn gather_elements(n: &Node) -> Result<Vec<Tensor>, Refusal> {
+    n.inputs_to(2)?;
+    n.attrs.only(&["axis"])?;
+    let (x, (shape, indices)) = (n.tensor(0)?, n.wholes(1)?);
+    let (axis, places) = places_along(n, x, shape, indices)?;
+    let y = (0..x.rank()).filter(|&d| d != axis).fold(x.clone(), |y, d| y.narrow(d, 0, shape[d]));
+    Ok(vec![y.gather(axis, &Indices::new(n.device, shape, places))?])
+}
+
+/// The axis, and the indices along it counted from its start.
+fn places_along(n: &Node, x: &Tensor, shape: &[usize], indices: &[i64]) -> Result<(usize, Vec<u32>), Refusal> {
+    let axis = n.axis(0, x.rank())?;
+    let fits = |d: usize| d == axis || shape[d] <= x.dim(d);
+    if shape.len() != x.rank() || !(0..x.rank()).all(fits) {
+        return Err(n.failed(format!("the indices {shape:?} reach beyond x {}", x.shape())));
+    }
+    let place = |&index: &i64| n.place(index, x.dim(axis)).map(|index| index as u32);
+    Ok((axis, indices.iter().map(place).collect::<Result<_, _>>()?))
+}
+
+/// The updates put at their places, or added there.
+fn scatter_elements(n: &Node) -> Result<Vec<Tensor>, Refusal> {
+    n.inputs_to(3)?;
+    n.attrs.only(if n.op == "Scatter" || n.opset < 16 { &["axis"] } else { &["axis", "reduction"] })?;
+    let (x, (shape, indices), updates) = (n.tensor(0)?, n.wholes(1)?, n.tensor(2)?);
+    let (axis, along) = places_along(n, x, shape, indices)?;
+    if updates.shape()[..] != *shape {
+        return Err(n.failed(format!("updates {} for indices {shape:?}", updates.shape())));
+    }
+    // The place in x, row-major.
+    let place = |(at, &along): (usize, &u32)| {
+        let (mut rest, mut place, mut stride) = (at, 0, 1);
+        for d in (0..shape.len()).rev() {
+            place += stride * if d == axis { along as usize } else { rest % shape[d] };
+            rest /= shape[d];
+            stride *= x.dim(d);
+        }
+        place as u32
+    };
+    let places: Vec<u32> = along.iter().enumerate().map(place).collect();
+    let mut is_set = vec![0.0; x.len()];
+    places.iter().for_each(|&place| is_set[place as usize] += 1.0);
+    let (flat, updates) = (x.reshape([x.len()]), updates.reshape([places.len()]));
+    let places = Indices::new(n.device, [places.len()], places);
+    let y = match n.attrs.text("reduction", "none")? {
+        "add" => flat.scatter_add(0, &places, &updates)?,
+        "none" if is_set.iter().any(|&times| times > 1.0) => {
+            return Err(n.not_supported("two updates of one place"));
+        }
+        "none" => {
+            let new = Tensor::zeros(n.device, flat.shape()).scatter_add(0, &places, &updates)?;
+            Tensor::from_f64(n.device, flat.shape(), &is_set).select(&new, &flat)
+        }
+        other => return Err(n.not_supported(format!("reduction = {other}"))),
+    };
+    Ok(vec![y.reshape(x.shape())])
 }
 
 fn block(n: &Node) -> Result<(Tensor, usize), Refusal> {

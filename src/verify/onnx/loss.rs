@@ -1,4 +1,4 @@
-//! ONNX's cross-entropy.
+//! ONNX's cross-entropy, of scores and of logarithms of probabilities.
 
 use super::Operator;
 use super::node::Node;
@@ -7,10 +7,10 @@ use crate::tensor::Tensor;
 use crate::verify::run::Refusal;
 
 pub fn operator(op: &str) -> Option<Operator> {
-    (op == "SoftmaxCrossEntropyLoss").then_some(cross_entropy as Operator)
+    ["SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"].contains(&op).then_some(cross_entropy as Operator)
 }
 
-/// Logits [N, C, d…] and labels [N, d…]: −w[label]·ln softmax at the label, 0 where the label is `ignore_index`; the mean is
+/// Logits (NegativeLogLikelihoodLoss: their log softmax) [N, C, d…] and labels [N, d…]: −w[label]·ln softmax at the label, 0 where the label is `ignore_index`; the mean is
 /// over the weights that took part.
 fn cross_entropy(n: &Node) -> Result<Vec<Tensor>, Refusal> {
     n.inputs_to(3)?;
@@ -35,7 +35,7 @@ fn cross_entropy(n: &Node) -> Result<Vec<Tensor>, Refusal> {
         }
         weights = weights * given.index_select(0, &places)?;
     }
-    let log_prob = x.log_softmax(1);
+    let log_prob = if n.op == "NegativeLogLikelihoodLoss" { x.clone() } else { x.log_softmax(1) };
     // [N, C, d…] -> [N·d…, C]
     let order: Vec<usize> = [0].into_iter().chain(2..x.rank()).chain([1]).collect();
     let rows = log_prob.permute(&order).reshape([labels.len(), classes]);

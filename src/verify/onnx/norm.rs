@@ -10,6 +10,7 @@ pub fn operator(op: &str) -> Option<Operator> {
         "BatchNormalization" => batch,
         "InstanceNormalization" => instance,
         "LayerNormalization" => layer,
+        "GroupNormalization" => group,
         _ => return None,
     })
 }
@@ -50,6 +51,22 @@ fn instance(n: &Node) -> Result<Vec<Tensor>, Refusal> {
     n.attrs.only(&["epsilon"])?;
     let eps = n.attrs.number("epsilon", 1e-5)?;
     Ok(vec![n.tensor(0)?.instance_norm(Some(n.tensor(1)?), Some(n.tensor(2)?), eps)])
+}
+
+/// Scale and shift are a number a channel, before version 21 a number a group.
+fn group(n: &Node) -> Result<Vec<Tensor>, Refusal> {
+    n.inputs_to(3)?;
+    n.attrs.only(if n.opset < 21 { &["epsilon", "num_groups"] } else { &["epsilon", "num_groups", "stash_type"] })?;
+    if n.attrs.whole("stash_type", 1)? != 1 {
+        return Err(n.not_supported("a stash_type other than float32"));
+    }
+    let (x, eps) = (n.tensor(0)?, n.attrs.number("epsilon", 1e-5)?);
+    let groups = n.attrs.size("num_groups", 0)?;
+    if x.rank() < 3 || groups == 0 || !x.dim(1).is_multiple_of(groups) {
+        return Err(n.failed(format!("num_groups = {groups} (x {})", x.shape())));
+    }
+    let each = |t: &Tensor| if n.opset < 21 { t.repeat_each(0, x.dim(1) / groups) } else { t.clone() };
+    Ok(vec![x.group_norm(groups, Some(&each(n.tensor(1)?)), Some(&each(n.tensor(2)?)), eps)])
 }
 
 fn layer(n: &Node) -> Result<Vec<Tensor>, Refusal> {

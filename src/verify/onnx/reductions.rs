@@ -8,7 +8,8 @@ use crate::verify::run::Refusal;
 pub fn operator(op: &str) -> Option<Operator> {
     Some(match op {
         "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
-        | "ReduceSumSquare" | "ReduceLogSumExp" => reduce,
+        | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => reduce,
+        "ArgMax" | "ArgMin" => place,
         "Softmax" | "LogSoftmax" => softmax,
         _ => return None,
     })
@@ -43,11 +44,28 @@ fn reduce(n: &Node) -> Result<Vec<Tensor>, Refusal> {
         "ReduceProd" => x.prod_axes(&axes),
         "ReduceL1" => x.norm1_axes(&axes),
         "ReduceL2" => x.norm_axes(&axes),
+        "ReduceLogSum" => x.sum_axes(&axes).log(),
         "ReduceSumSquare" => x.square().sum_axes(&axes),
         _ if nothing => return Err(n.not_supported("the logarithm of a sum of nothing")),
         _ => x.logsumexp(&axes),
     };
     Ok(vec![if n.attrs.flag_number("keepdims", true)? { y.insert_axes(&axes) } else { y }])
+}
+
+/// The place of the largest or smallest element along an axis: the first of equal ones, or the last.
+fn place(n: &Node) -> Result<Vec<Tensor>, Refusal> {
+    n.inputs_to(1)?;
+    n.attrs.only(if n.opset < 12 { &["axis", "keepdims"] } else { &["axis", "keepdims", "select_last_index"] })?;
+    let x = n.tensor(0)?;
+    let axis = n.axis(0, x.rank())?;
+    // The last of them is the first from behind.
+    let last = n.attrs.flag_number("select_last_index", false)?;
+    let x = if last { x.flip(&[axis]) } else { x.clone() };
+    let places = if n.op == "ArgMax" { x.argmax(axis)? } else { x.argmin(axis)? };
+    let from_start = |place: u32| if last { x.dim(axis) as f64 - 1.0 - place as f64 } else { place as f64 };
+    let values: Vec<f64> = places.to_vec()?.into_iter().map(from_start).collect();
+    let y = Tensor::from_f64(n.device, places.shape(), &values);
+    Ok(vec![if n.attrs.flag_number("keepdims", true)? { y.insert_axis(axis) } else { y }])
 }
 
 fn softmax(n: &Node) -> Result<Vec<Tensor>, Refusal> {

@@ -225,7 +225,7 @@ fn fill(name: &str, which: &str, shape: &[usize], fill: Fill) -> Array {
         Fill::Normal => normal(1.0),
         Fill::Small => normal(0.125),
         Fill::Between(low, high) => stream.uniform_vec(n, low, high),
-        Fill::Exactly(values) => values.to_vec(),
+        Fill::Exactly(values) => values.iter().copied().cycle().take(n).collect(),
     };
     Array { shape: shape.to_vec(), values: values.into_iter().map(f64::from).collect(), integer: false }
 }

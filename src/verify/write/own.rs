@@ -9,7 +9,7 @@ pub enum Fill {
     Small,
     /// Uniform between two numbers.
     Between(f32, f32),
-    /// These numbers.
+    /// These numbers, cyclically.
     Exactly(&'static [f32]),
 }
 
@@ -302,6 +302,59 @@ const SPECTRAL: [Own; 2] = [
     },
 ];
 
+const fn without_gradients(
+    name: &'static str,
+    group: &'static str,
+    attrs: &'static str,
+    inputs: &'static [(&'static str, &'static [usize], Fill)],
+    outputs: &'static [&'static str],
+) -> Own {
+    Own { name, group, op: name, attrs, inputs, outputs, loss: "", differentiated: "", order: 0 }
+}
+
+const MORE: [Own; 8] = [
+    Own {
+        name: "select",
+        group: "elementwise",
+        op: "select",
+        inputs: &[
+            ("mask", &[4, 1, 6], Exactly(&[0.0, 1.0, -2.0, 0.0, 1.0])),
+            ("a", &[4, 5, 6], Normal),
+            ("b", &[5, 1], Normal),
+        ],
+        differentiated: "a b",
+        ..PLAIN
+    },
+    Own {
+        name: "split",
+        group: "layout",
+        op: "split",
+        attrs: r#"{"axis": 1, "sizes": [2, 1, 3]}"#,
+        inputs: &[("x", &[3, 6, 2], Normal)],
+        outputs: &["out.y0", "out.y1", "out.y2"],
+        loss: "y0 y2",
+        ..PLAIN
+    },
+    without_gradients(
+        "clip_norm",
+        "optimizer",
+        r#"{"most": 1.5}"#,
+        &[("a", &[3, 5], Normal), ("b", &[7], Normal)],
+        &["out.a", "out.b", "out.norm"],
+    ),
+    without_gradients("clip_value", "optimizer", r#"{"most": 0.5}"#, &[("x", &[3, 5], Normal)], &["out.y"]),
+    without_gradients("clip_weights", "optimizer", r#"{"most": 0.01}"#, &[("x", &[3, 5], Small)], &["out.y"]),
+    without_gradients(
+        "ema",
+        "optimizer",
+        r#"{"share": 0.99}"#,
+        &[("average", &[3, 5], Normal), ("p", &[3, 5], Normal)],
+        &["out.y"],
+    ),
+    without_gradients("uniform", "random", r#"{"shape": [13, 7], "seed": 23, "index": 5}"#, &[], &["out.y"]),
+    without_gradients("normal", "random", r#"{"shape": [13, 7], "seed": 23, "index": 5}"#, &[], &["out.y"]),
+];
+
 const OPTIMIZERS: [Own; 17] = [
     optimizer("sgd", r#"{"kind": "sgd", "lr": 0.05}"#, &["out.p"]),
     optimizer("sgd, weight decay", r#"{"kind": "sgd", "lr": 0.05, "weight_decay": 0.01}"#, &["out.p"]),
@@ -429,5 +482,5 @@ const PENALTIES: [Own; 7] = [
 /// All of them.
 pub fn cases() -> impl Iterator<Item = Own> {
     let all = CONVS.into_iter().chain(SMALL).chain(SPECTRAL);
-    all.chain(OPTIMIZERS).chain(PENALTIES)
+    all.chain(MORE).chain(OPTIMIZERS).chain(PENALTIES)
 }

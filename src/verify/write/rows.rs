@@ -91,7 +91,10 @@ const LAYOUT: [Row; 19] = [
     ("pixel_unshuffle", "pixel_unshuffle", "x", r#"{"r": 3}"#),
 ];
 
-const REDUCTIONS: [Row; 17] = [
+const REDUCTIONS: [Row; 20] = [
+    ("argmax", "argmax", "x", r#"{"axis": 1}"#),
+    ("argmin", "argmin", "x", r#"{"axis": 2}"#),
+    ("norm_max_axes", "norm_max_axes", "x", r#"{"axes": [1]}"#),
     ("sum", "sum", "x", r#"{"axes": [0, 1, 2]}"#),
     ("sum: inner axis", "sum", "x", r#"{"axes": [2]}"#),
     ("sum: outer axis", "sum", "x", r#"{"axes": [0]}"#),
