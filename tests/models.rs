@@ -1,10 +1,14 @@
 //! The published networks: their parameter counts, shapes and layers.
 
-use toile::models::{Down, LayerSpec, Norm, PatchSpec, ResnetSpec, UnetSpec, Up, build, dcgan, output_shape, sngan};
+use crate::devices;
+use toile::models::{
+    Down, LayerSpec, Norm, PatchSpec, ResnetSpec, TranslatorSpec, UnetSpec, Up, build, dcgan, output_shape, sngan,
+};
 use toile::nn::init::Initializer;
-use toile::nn::{Draws, Init, Mode, Module};
-use toile::ops::{Conv2d, Pool2d};
+use toile::nn::{Draws, Init, Mode, Module, Strips};
+use toile::ops::{Activation, Conv2d, Pool2d};
 use toile::rng::{Domain, Stream};
+use toile::tensor::no_grad;
 use toile::train::Recipe;
 use toile::{Device, Tensor};
 
@@ -203,5 +207,51 @@ fn spectral_normalisation_bounds_every_layer_of_sngan() {
     let [got, want] = [network.forward(&x, Mode::Inference), plain.forward(&x, Mode::Inference)];
     for (got, want) in got.to_vec_f64().unwrap().iter().zip(want.to_vec_f64().unwrap()) {
         assert!((got - want).abs() < 1e-6, "{got} is not {want}");
+    }
+}
+
+/// A network applied in strips of rows gives what it gives at once, whatever the strips' heights.
+#[test]
+fn strips_give_what_the_whole_gives() {
+    let nets: [(&str, TranslatorSpec); 5] = [
+        (
+            "transposed",
+            TranslatorSpec::Resnet(ResnetSpec { ngf: 3, blocks: 2, down: Down::Stride, up: Up::Transposed }),
+        ),
+        ("bilinear", TranslatorSpec::Resnet(ResnetSpec { ngf: 2, blocks: 1, down: Down::Blur, up: Up::Bilinear })),
+        ("nearest", TranslatorSpec::Resnet(ResnetSpec { ngf: 2, blocks: 1, down: Down::Stride, up: Up::Nearest })),
+        ("unet", TranslatorSpec::Unet(UnetSpec { ngf: 2, downs: 3, dropout: 0.0 })),
+        ("dropping unet", TranslatorSpec::Unet(UnetSpec { ngf: 1, downs: 6, dropout: 0.5 })),
+    ];
+    for device in devices::all() {
+        let limit = if matches!(device, Device::Reference) { 1e-12 } else { 2e-5 };
+        for (name, spec) in &nets {
+            let sizes: &[[usize; 2]] = if *name == "dropping unet" { &[[64, 64]] } else { &[[8, 24], [40, 16]] };
+            for &[h, w] in sizes {
+                let draws = Draws::new(3);
+                let network = spec.build(
+                    3,
+                    &mut Initializer::new(&device, Init::Normal { std: 0.3, gamma_std: 0.2 }, 5, 0),
+                    &draws,
+                );
+                let x = Tensor::normal(&device, [1, 3, h, w], &Stream::new(1, Domain::Test, 0));
+                for mode in [Mode::BatchStatistics, Mode::Inference] {
+                    draws.begin(0);
+                    let whole = no_grad(|| network.forward(&x, mode)).to_vec().unwrap();
+                    for most in [1, 700, 5_000] {
+                        draws.begin(0);
+                        let strips = Strips::cut(&x, most);
+                        let y = no_grad(|| network.forward_strips(strips, mode, Activation::Identity).join());
+                        assert_eq!(&y.shape()[..], [1, 3, h, w]);
+                        let y = y.to_vec().unwrap();
+                        let worst = whole.iter().zip(&y).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                        assert!(
+                            f64::from(worst) <= limit,
+                            "{name} {h}x{w} {mode:?} strips of {most}, {device:?}: {worst}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }

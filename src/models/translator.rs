@@ -2,7 +2,8 @@
 
 use super::{ResnetSpec, Unet, UnetSpec};
 use crate::nn::init::Initializer;
-use crate::nn::{Draws, Mode, Module, Parameter, Sequential};
+use crate::nn::{Draws, Mode, Module, Parameter, Sequential, Strips};
+use crate::ops::Activation;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,10 @@ impl Translator {
 impl Module for Translator {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         self.network().forward(x, mode)
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        self.network().forward_strips(x, mode, f)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

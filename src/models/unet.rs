@@ -3,8 +3,9 @@
 use crate::nn::init::Initializer;
 use crate::nn::{
     BatchNorm, Conv2dLayer, ConvPadding::Zeros, ConvTranspose2dLayer, Convention::Torch, Draws, Dropout, Mode, Module,
-    Parameter, prefixed,
+    Parameter, Strips, prefixed,
 };
+use crate::ops::Activation;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,24 @@ impl Unet {
         if d == 0 { y.tanh() } else { Tensor::concat(&[&skip, &y], 1) }
     }
 
+    /// [`Unet::level`] in strips.
+    fn level_strips(&self, d: usize, x: Strips, mode: Mode) -> Strips {
+        let (level, plain) = (&self.levels[d], Activation::Identity);
+        let through = |x: Strips, norm: &Option<BatchNorm>| match norm {
+            Some(norm) => norm.forward_strips(x, mode, plain),
+            None => x,
+        };
+        let skip = if d == 0 { x } else { x.map(|strip| strip.leaky_relu(0.2)) };
+        let inner = through(level.down.forward_strips(skip.clone(), mode, plain), &level.down_norm);
+        let inner = if d + 1 < self.levels.len() { self.level_strips(d + 1, inner, mode) } else { inner };
+        let y = through(level.up.forward_strips(inner.map(Tensor::relu), mode, plain), &level.up_norm);
+        let y = match &level.dropout {
+            Some(dropout) => dropout.forward_strips(y, mode, plain),
+            None => y,
+        };
+        if d == 0 { y.map(Tensor::tanh) } else { skip.zip(&y, |skip, y| Tensor::concat(&[skip, y], 1)) }
+    }
+
     fn named(&self, of: impl Fn(&dyn Module) -> Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
         let norm = |norm: &Option<BatchNorm>| norm.as_ref().map_or(Vec::new(), |norm| prefixed("norm", of(norm)));
         let levels = self.levels.iter().enumerate();
@@ -105,6 +124,10 @@ impl Unet {
 impl Module for Unet {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         self.level(0, x, mode)
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        self.level_strips(0, x, mode).map(|strip| f.of(strip))
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

@@ -1,7 +1,8 @@
 //! Convolution and transposed convolution layers.
 
 use super::init::Initializer;
-use super::{Mode, Module, Parameter, SpectralNorm};
+use super::strips::{conv_rows, joined, transposed_rows};
+use super::{Mode, Module, Parameter, SpectralNorm, Strips};
 use crate::ops::{Activation, Conv2d};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,10 @@ impl Conv2dLayer {
         let outputs = self.weight.get().dim(0);
         Conv2dLayer { spectral: Some(SpectralNorm::new(init, outputs)), ..self }
     }
+
+    fn normalized_weight(&self, mode: Mode) -> Tensor {
+        self.spectral.as_ref().map_or_else(|| self.weight.get(), |s| s.of(&self.weight.get(), mode))
+    }
 }
 
 /// f(y + b), or f(y) without a bias.
@@ -114,9 +119,26 @@ impl Module for Conv2dLayer {
     }
 
     fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
-        let weight = self.spectral.as_ref().map_or_else(|| self.weight.get(), |s| s.of(&self.weight.get(), mode));
-        let y = x.conv2d(&weight, self.padding.conv(size(x), self.kernel, self.stride));
+        let y = x.conv2d(&self.normalized_weight(mode), self.padding.conv(size(x), self.kernel, self.stride));
         finished(y, &self.bias, f)
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        let (weight, size) = (self.normalized_weight(mode), [x.height(), x.width()]);
+        let conv = self.padding.conv(size, self.kernel, self.stride);
+        let Some([height, width]) = conv.output_size(size, [self.kernel; 2]) else {
+            return joined(self, x, mode, f);
+        };
+        let [above, _, left, right] = conv.padding;
+        let rows = |to| conv_rows(to, size[0], [self.kernel, self.stride, above]);
+        x.map_rows(
+            [weight.dim(0), height, width],
+            |to| rows(to).0,
+            |x, _, to| {
+                let [above, below] = rows(to).1;
+                finished(x.conv2d(&weight, Conv2d { padding: [above, below, left, right], ..conv }), &self.bias, f)
+            },
+        )
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {
@@ -183,6 +205,27 @@ impl Module for ConvTranspose2dLayer {
         };
         let y = x.conv_transpose2d(&self.weight.get(), conv, result);
         finished(y, &self.bias, f)
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        let (weight, size) = (self.weight.get(), [x.height(), x.width()]);
+        let Some((conv, [height, width])) =
+            self.padding.transposed(size, self.kernel, self.stride, self.output_padding)
+        else {
+            return joined(self, x, mode, f);
+        };
+        let [crop, _, left, right] = conv.padding;
+        x.map_rows(
+            [weight.dim(1), height, width],
+            |to| transposed_rows(to, size[0], [self.kernel, self.stride, crop]),
+            |x, take, to| {
+                // What the kernels of these rows reach above and below the wanted ones is cropped.
+                let above = to.start + crop - take.start * self.stride;
+                let below = ((take.len() - 1) * self.stride + self.kernel).saturating_sub(above + to.len());
+                let conv = Conv2d { padding: [above, below, left, right], ..conv };
+                finished(x.conv_transpose2d(&weight, conv, [to.len(), width]), &self.bias, f)
+            },
+        )
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

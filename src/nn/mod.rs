@@ -10,6 +10,7 @@ pub mod norm;
 pub mod resample;
 pub mod residual;
 pub mod spectral;
+pub mod strips;
 
 pub use activation::{Flatten, LeakyRelu, Relu, Reshape, Sigmoid, Tanh};
 pub use checkpointed::Checkpointed;
@@ -21,6 +22,7 @@ pub use norm::{BatchNorm, Convention, InstanceNorm};
 pub use resample::{Blur, ReflectPad, Upsample, Upsampling};
 pub use residual::{GlobalSumPool, ResidualBlock};
 pub use spectral::SpectralNorm;
+pub use strips::Strips;
 
 use crate::ops::Activation;
 use crate::tensor::Tensor;
@@ -83,6 +85,15 @@ pub trait Module: Send + Sync {
         f.of(&self.forward(x, mode))
     }
 
+    /// [`Module::forward_activated`] of one image in strips, to save memory: for applying, not for training. A layer that
+    /// says nothing of its own joins the strips for as long as it works.
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        match self.activation() {
+            Some(own) => x.map(|strip| f.of(&own.of(strip))),
+            None => strips::joined(self, x, mode, f),
+        }
+    }
+
     /// The function that this layer is, if it is one of those.
     fn activation(&self) -> Option<Activation> {
         None
@@ -123,6 +134,11 @@ pub struct Residual(
 impl Module for Residual {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         x + self.0.forward(x, mode)
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        let inner = self.0.forward_strips(x.clone(), mode, Activation::Identity);
+        x.zip(&inner, |x, inner| f.of(&(x + inner)))
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {
@@ -193,6 +209,17 @@ impl Sequential {
 impl Module for Sequential {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         self.forward_with(x, mode, &[]).0
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        let mut layers = self.layers.iter().peekable();
+        let mut y = x;
+        while let Some((_, layer)) = layers.next() {
+            let follows = layers.next_if(|(_, next)| next.activation().is_some());
+            let then = follows.and_then(|(_, next)| next.activation()).unwrap_or(Activation::Identity);
+            y = layer.forward_strips(y, mode, then);
+        }
+        y.map(|strip| f.of(strip))
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

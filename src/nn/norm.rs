@@ -1,7 +1,7 @@
 //! Batch normalisation with running statistics, in Keras's and PyTorch's conventions, and instance normalisation.
 
 use super::init::Initializer;
-use super::{Mode, Module, Parameter};
+use super::{Mode, Module, Parameter, Strips};
 use crate::autograd::once;
 use crate::ops::Activation;
 use crate::tensor::{Tensor, no_grad};
@@ -79,6 +79,14 @@ impl Module for BatchNorm {
         y
     }
 
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        match mode {
+            Mode::Train => super::strips::joined(self, x, mode, f),
+            Mode::BatchStatistics => x.normalized(Some(&self.gamma.get()), Some(&self.beta.get()), self.eps, f),
+            Mode::Inference => x.map(|strip| self.forward_activated(strip, mode, f)),
+        }
+    }
+
     fn parameters(&self) -> Vec<(String, Parameter)> {
         vec![("gamma".into(), self.gamma.clone()), ("beta".into(), self.beta.clone())]
     }
@@ -102,5 +110,9 @@ impl Module for InstanceNorm {
 
     fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
         x.instance_norm_activated(self.eps, f)
+    }
+
+    fn forward_strips(&self, x: Strips, _: Mode, f: Activation) -> Strips {
+        x.normalized(None, None, self.eps, f)
     }
 }

@@ -1,8 +1,8 @@
 //! Layers that pad, blur and enlarge images, without parameters.
 
-use super::{Mode, Module};
-use crate::ops::PadMode;
+use super::{Mode, Module, Strips};
 use crate::ops::resample::Coordinates;
+use crate::ops::{Activation, PadMode};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,28 @@ impl Module for ReflectPad {
         let around = [0, 0, self.size, self.size];
         x.pad_mode(&around, &around, PadMode::Reflect)
     }
+
+    fn forward_strips(&self, x: Strips, _: Mode, f: Activation) -> Strips {
+        let (size, [height, width]) = (self.size, [x.height(), x.width()]);
+        x.map_rows(
+            [1, height + 2 * size, width + 2 * size],
+            // With what is mirrored at the ends.
+            |to| to.start.saturating_sub(2 * size).min(height - size - 1)..to.end.max(size + 1).min(height),
+            |x, take, to| {
+                let (above, below) = (size.saturating_sub(to.start), to.end.saturating_sub(height + size));
+                let inner = to.start.max(size) - size..to.end.saturating_sub(size).min(height);
+                let row = |i: usize| x.narrow(2, i - take.start, 1);
+                let mut parts: Vec<Tensor> = (0..above.min(to.len())).map(|i| row(size - to.start - i)).collect();
+                if !inner.is_empty() {
+                    parts.push(x.narrow(2, inner.start - take.start, inner.len()));
+                }
+                let first = to.end - below.min(to.len());
+                parts.extend((first..to.end).map(|i| row(2 * (height - 1) - (i - size))));
+                let joined = Tensor::concat(&parts.iter().collect::<Vec<_>>(), 2);
+                f.of(&joined.pad_mode(&[0, 0, 0, size], &[0, 0, 0, size], PadMode::Reflect))
+            },
+        )
+    }
 }
 
 /// Half the size after the filter [1, 2, 1]/4 along both axes, mirrored at the border (Zhang 2019): [N, C, H, W] ->
@@ -26,6 +48,19 @@ pub struct Blur;
 impl Module for Blur {
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
         x.blur(3, 2, Some(PadMode::Reflect))
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        let [height, width] = [x.height(), x.width()];
+        x.map_rows(
+            [1, height.div_ceil(2), width.div_ceil(2)],
+            // From two rows above, so that a strip begins at an even row.
+            |to| (2 * to.start).saturating_sub(2)..(2 * to.end).min(height),
+            |x, take, to| {
+                let y = self.forward(x, mode);
+                f.of(&y.narrow(2, to.start - take.start / 2, to.len()))
+            },
+        )
     }
 }
 
@@ -51,5 +86,14 @@ impl Module for Upsample {
             Upsampling::Nearest => x.upsample_nearest(2),
             Upsampling::Bilinear => x.upsample_bilinear(2, Coordinates::HalfPixel),
         }
+    }
+
+    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
+        let [height, width] = [x.height(), x.width()];
+        x.map_rows(
+            [1, 2 * height, 2 * width],
+            |to| (to.start / 2).saturating_sub(1)..(to.end.div_ceil(2) + 1).min(height),
+            |x, take, to| f.of(&self.forward(x, mode).narrow(2, to.start - 2 * take.start, to.len())),
+        )
     }
 }

@@ -7,11 +7,15 @@ use super::translation::init;
 use crate::data::{Fingerprint, Fitting};
 use crate::error::{Error, Result};
 use crate::models::{Translator, TranslatorSpec};
-use crate::nn::{Draws, Mode, Module, prefixed};
+use crate::nn::{Draws, Mode, Module, Strips, prefixed};
+use crate::ops::Activation;
 use crate::report::colour;
 use crate::tensor::{Device, Tensor, no_grad};
 use image::{DynamicImage, Rgba, RgbaImage};
 use std::path::Path;
+
+/// Elements of a strip: pictures whose widest layer has more are translated in strips of rows, 32 MiB each.
+const STRIP: usize = 8 << 20;
 
 /// Which way a picture goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +131,22 @@ impl Applied {
     ///
     /// # Errors
     /// What went wrong on the device.
-    pub fn apply(&self, image: &[f32], [h, w]: [usize; 2], number: u64, mode: Mode) -> Result<Vec<f32>> {
+    pub fn apply(&self, image: &[f32], size: [usize; 2], number: u64, mode: Mode) -> Result<Vec<f32>> {
+        self.apply_in_strips(image, size, number, mode, STRIP)
+    }
+
+    /// [`Applied::apply`] with no more than about `most` elements a strip of a layer's result.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn apply_in_strips(
+        &self,
+        image: &[f32],
+        [h, w]: [usize; 2],
+        number: u64,
+        mode: Mode,
+        most: usize,
+    ) -> Result<Vec<f32>> {
         let channels = self.recipe.data.channels;
         // The network wants multiples: the picture is mirrored beyond its border and cut again.
         let multiple = self.recipe.translator.multiple();
@@ -141,7 +160,14 @@ impl Applied {
         }
         let x = Tensor::new(&self.device, [1, channels, wide_h, wide_w], &values);
         self.draws.begin(number);
-        let y = no_grad(|| self.network.forward(&x, mode)).to_vec()?;
+        let y = no_grad(|| {
+            if self.width() * wide_h * wide_w <= most {
+                return self.network.forward(&x, mode);
+            }
+            let strips = Strips::cut(&x, most);
+            self.network.forward_strips(strips, mode, Activation::Identity).join()
+        });
+        let y = y.to_vec()?;
         let mut cut = Vec::with_capacity(image.len());
         for plane in y.chunks_exact(wide_h * wide_w) {
             plane.chunks_exact(wide_w).take(h).for_each(|row| cut.extend_from_slice(&row[..w]));
@@ -149,14 +175,19 @@ impl Applied {
         Ok(cut)
     }
 
-    /// Refuses a picture that this machine's memory cannot hold, where the system tells how much is free.
-    fn check_memory(&self, path: &Path, [h, w]: [usize; 2]) -> Result<()> {
-        let ngf = match &self.recipe.translator {
+    /// Channels of the widest layer at full size.
+    fn width(&self) -> usize {
+        match &self.recipe.translator {
             TranslatorSpec::Resnet(spec) => spec.ngf,
             TranslatorSpec::Unet(spec) => spec.ngf,
-        };
-        // The widest layers are at full size: one being read, one written, one padded.
-        let needed = (4 * 4 * ngf as u64).saturating_mul((h * w) as u64);
+        }
+    }
+
+    /// Refuses a picture that this machine's memory cannot hold, where the system tells how much is free.
+    fn check_memory(&self, path: &Path, [h, w]: [usize; 2]) -> Result<()> {
+        // A layer at full size and its successor at half, the picture in its forms, strips of work.
+        let pixel = 4 * (2 * self.width() as u64 + 16);
+        let needed = pixel.saturating_mul((h * w) as u64).saturating_add(256 << 20);
         match available_memory() {
             Some(free) if needed > free => {
                 let (needed, free) = (needed >> 20, free >> 20);
