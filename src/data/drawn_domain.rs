@@ -10,6 +10,8 @@ const EDITION: u64 = 1;
 /// What a domain makes of a garment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
+    /// As drawn: any pattern, any palette.
+    Drawn,
     /// The cloth in this pattern, colours and all else as drawn.
     Pattern(Pattern),
     /// Any pattern but plain.
@@ -48,6 +50,7 @@ impl Look {
     /// The garment as this domain shows it (the outline's is what it tells of).
     pub fn dress(self, garment: &Garment) -> Garment {
         match self {
+            Look::Drawn => garment.clone(),
             Look::Pattern(pattern) => garment.with_pattern(pattern),
             Look::Patterned if garment.cloth.pattern == Pattern::Plain => {
                 // Which one depends on the cloth alone, so that a garment keeps it.
@@ -68,6 +71,7 @@ impl Look {
 
     fn text(self) -> String {
         match self {
+            Look::Drawn => "as they come".into(),
             Look::Pattern(pattern) => format!("in {}", pattern.name()),
             Look::Patterned => "in any pattern".into(),
             Look::Palette(id) => format!("in {}", Palette::ALL[id as usize].name()),

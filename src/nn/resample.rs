@@ -1,8 +1,8 @@
 //! Layers that pad, blur and enlarge images, without parameters.
 
 use super::{Mode, Module};
-use crate::ops::PadMode;
 use crate::ops::resample::Coordinates;
+use crate::ops::{PadMode, Pool2d};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,15 @@ pub struct Blur;
 impl Module for Blur {
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
         x.blur(3, 2, Some(PadMode::Reflect))
+    }
+}
+
+/// Half the size by means over 2x2 pixels: [N, C, H, W] -> [N, C, ⌊H/2⌋, ⌊W/2⌋].
+pub struct AvgPool;
+
+impl Module for AvgPool {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.avg_pool2d(Pool2d::new(2), false)
     }
 }
 
