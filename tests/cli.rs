@@ -351,3 +351,35 @@ fn translate_keeps_size_and_transparency_and_refuses_with_reasons() {
     refused(folder, &["train", "cyclegan", "--data", "pictures"], 1, &["trainA/", "source_b"]);
     refused(folder, &["train", "cut", "--data", "garments:plain-velvet"], 2, &["houndstooth"]);
 }
+
+#[test]
+fn a_classifier_is_trained_and_judges() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let small = ["data.size=[16, 16]", "data.held_out=12", "data.count=16", "classifier.width=2", "train.batch=4"];
+    let settings: Vec<&str> = small.iter().flat_map(|setting| ["--set", setting]).collect();
+    let output = toile(folder, &[&["train", "classifier", "--device", "cpu", "--steps", "2"], &settings[..]].concat());
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(said.contains("% of 12 right") && said.contains("toile classify runs/classifier-1"), "{said}");
+    assert!(folder.join("runs/classifier-1/samples/step-000002.png").is_file());
+
+    image::RgbaImage::from_pixel(20, 9, image::Rgba([200, 30, 40, 128])).save(folder.join("a.png")).unwrap();
+    let classify =
+        |more: &[&str]| toile(folder, &[&["classify", "runs/classifier-1", "--device", "cpu"], more].concat());
+    let output = classify(&["a.png"]);
+    assert!(text(&output.stdout).starts_with("a.png: "), "{}", text(&output.stderr));
+    let output = classify(&["--data", "garments:outline", "--count", "9", "--size", "24", "--json"]);
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let examined = figures["examined"].as_array().unwrap();
+    assert_eq!((examined.len(), &examined[0]["pictures"]), (1, &9.into()), "line drawings show no pattern: {figures}");
+    let refused_with = |more: &[&str], code, words: &[&str]| {
+        refused(folder, &[&["classify", "runs/classifier-1", "--device", "cpu"], more].concat(), code, words);
+    };
+    refused_with(&["--data", "garments:plain-velvet"], 2, &["plain-velvet", "houndstooth"]);
+    refused_with(&["--data", "photos"], 2, &["--data photos"]);
+    refused_with(&["none.png"], 1, &["none.png"]);
+    refused_with(&["a.png", "--step", "7"], 2, &["--step 7", "[2]"]);
+    refused(folder, &["sample", "runs/classifier-1"], 2, &["classifier", "toile classify"]);
+    refused(folder, &["classify", "runs/none", "a.png"], 2, &["runs/none", "toile train"]);
+}

@@ -3,6 +3,7 @@
 mod arena;
 mod autograd;
 mod checkpoint;
+mod classifier;
 mod determinism;
 mod devices;
 mod extremes;

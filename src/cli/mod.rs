@@ -3,6 +3,7 @@
 mod bench;
 mod bench_profile;
 mod check_data;
+mod classify;
 mod device;
 mod devices;
 mod metrics;
@@ -31,6 +32,7 @@ enum Command {
     Sample(sample::Args),
     Translate(translate::Args),
     Metrics(metrics::Args),
+    Classify(classify::Args),
     Selftest(selftest::Args),
     Devices(devices::Args),
     Verify(verify::Args),
@@ -58,6 +60,7 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
         Command::Sample(args) => sample::run(args),
         Command::Translate(args) => translate::run(args),
         Command::Metrics(args) => metrics::run(args),
+        Command::Classify(args) => classify::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Verify(args) => verify::run(args),

@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
-use crate::train::{AnyRecipe, Outcome, RunFolder, train_any};
+use crate::train::{AnyRecipe, Outcome, RunFolder, classifier, train_any};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A built-in recipe (seed, dcgan, cyclegan, pix2pix, cut, fastcut) or a TOML file.
+    /// A built-in recipe (seed, dcgan, cyclegan, pix2pix, cut, fastcut, classifier) or a TOML file.
     #[arg(default_value = "seed", conflicts_with = "resume")]
     recipe: String,
     /// Goes on with a run from its newest checkpoint, to --steps steps in all.
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> Result<u8> {
     let stop = stop_on_signals()?;
     let compiles = matches!(device, crate::Device::Gpu(_));
     let outcome = train_any(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet, compiles))?;
-    report(&args, &folder, &recipe, &outcome)?;
+    report(&args, &folder, &recipe, &outcome, &device)?;
     Ok(if outcome.interrupted { 1 } else { 0 })
 }
 
@@ -158,15 +158,32 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn report(args: &Args, folder: &RunFolder, recipe: &AnyRecipe, outcome: &Outcome) -> Result<()> {
+fn report(
+    args: &Args,
+    folder: &RunFolder,
+    recipe: &AnyRecipe,
+    outcome: &Outcome,
+    device: &crate::Device,
+) -> Result<()> {
     let path = folder.path().display();
+    let examined = match recipe {
+        AnyRecipe::Classifier(_) if !outcome.interrupted => Some(classifier::examine(folder, device)?),
+        _ => None,
+    };
     if args.json {
-        let line = serde_json::json!({
+        let mut line = serde_json::json!({
             "run": path.to_string(), "step": outcome.step, "interrupted": outcome.interrupted,
             "samples": outcome.sample.display().to_string(), "checkpoint": outcome.checkpoint.display().to_string(),
             "losses": folder.loss_plot().display().to_string(),
         });
+        if let Some(confusion) = &examined {
+            line["held_out"] = confusion.total().into();
+            line["held_out_accuracy"] = confusion.accuracy().into();
+        }
         return print_line(&line.to_string());
+    }
+    if let Some(confusion) = &examined {
+        print_line(&format!("held-out garments: {}", confusion.summary()))?;
     }
     if args.quiet {
         if outcome.interrupted {
@@ -186,6 +203,8 @@ fn report(args: &Args, folder: &RunFolder, recipe: &AnyRecipe, outcome: &Outcome
         match recipe {
             AnyRecipe::Gan(_) => print_line(&format!("more pictures: toile sample {path} --seed 1"))?,
             AnyRecipe::Translation(_) => print_line(&format!("apply it: toile translate {path} IMAGES... --out DIR"))?,
+            // Its schedule ends with it.
+            AnyRecipe::Classifier(_) => return print_line(&format!("judge pictures: toile classify {path} IMAGES...")),
         }
         print_line(&format!("train on: toile train --resume {path} --steps {}", outcome.step * 2))
     }

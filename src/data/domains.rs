@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 /// How many garments a built-in domain has unless the user says otherwise.
 const GARMENTS: usize = 4_000;
-/// From here on count the garments that no run is trained on, and how many are shown of them.
-const HELD_OUT: (u64, usize) = (1 << 40, 32);
+/// From here on count the garments that no run is trained on.
+pub const HELD_OUT_FROM: u64 = 1 << 40;
+/// How many of them are shown.
+const SHOWN: usize = 32;
 /// From here on count the garments of the other domain, so that unpaired domains share no garment.
 const OTHERS: u64 = 1 << 32;
 
@@ -132,10 +134,8 @@ fn drawn(name: &str, spec: &DomainSpec, loaded: Fitting, whole: Fitting) -> Resu
     let train = |first, look| -> Arc<dyn Source> {
         Arc::new(Cached::new(DrawnDomain::new(spec.seed, first, count, look, loaded), spec.cache_bytes))
     };
-    let shown = looks.map(|look| -> Arc<dyn Source> {
-        let (first, count) = HELD_OUT;
-        Arc::new(DrawnDomain::new(spec.seed, first, count, look, whole))
-    });
+    let shown = looks
+        .map(|look| -> Arc<dyn Source> { Arc::new(DrawnDomain::new(spec.seed, HELD_OUT_FROM, SHOWN, look, whole)) });
     Ok(Domains { a: train(0, looks[0]), b: train(others, looks[1]), shown, paired: spec.paired })
 }
 

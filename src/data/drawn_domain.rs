@@ -5,11 +5,13 @@ use super::{Fingerprint, Fit, Fitting, Source, size_text, thousands};
 use crate::error::{Error, Result};
 
 /// Raise it whenever the drawing changes, so that a run does not silently go on with other images.
-const EDITION: u64 = 1;
+const EDITION: u64 = 2;
 
 /// What a domain makes of a garment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
+    /// As drawn: any pattern, any palette.
+    Drawn,
     /// The cloth in this pattern, colours and all else as drawn.
     Pattern(Pattern),
     /// Any pattern but plain.
@@ -36,7 +38,7 @@ const CODE: [Rgb; 12] = [
     [240, 50, 200],
     [120, 130, 0],
     [120, 120, 130],
-    [150, 200, 40],
+    [130, 165, 255],
 ];
 
 /// The colour in which a pattern's line drawing is drawn.
@@ -48,6 +50,7 @@ impl Look {
     /// The garment as this domain shows it (the outline's is what it tells of).
     pub fn dress(self, garment: &Garment) -> Garment {
         match self {
+            Look::Drawn => garment.clone(),
             Look::Pattern(pattern) => garment.with_pattern(pattern),
             Look::Patterned if garment.cloth.pattern == Pattern::Plain => {
                 // Which one depends on the cloth alone, so that a garment keeps it.
@@ -68,6 +71,7 @@ impl Look {
 
     fn text(self) -> String {
         match self {
+            Look::Drawn => "as they come".into(),
             Look::Pattern(pattern) => format!("in {}", pattern.name()),
             Look::Patterned => "in any pattern".into(),
             Look::Palette(id) => format!("in {}", Palette::ALL[id as usize].name()),

@@ -18,7 +18,7 @@ mod loader;
 mod open;
 
 pub use cache::Cached;
-pub use domains::{DomainSpec, Domains, open_domains};
+pub use domains::{DomainSpec, Domains, HELD_OUT_FROM, open_domains};
 pub use drawn::DrawnGarments;
 pub use drawn_domain::{DrawnDomain, Look, outline_colour};
 pub use fingerprint::Fingerprint;

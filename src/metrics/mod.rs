@@ -1,3 +1,4 @@
 //! Measures of what trained networks make.
 
+pub mod classifier;
 pub mod silhouette;

@@ -1,5 +1,6 @@
 //! Networks: lists of layers as one writes them, checked by their shapes, and the published networks.
 
+pub mod classifier;
 pub mod dcgan;
 pub mod layers;
 pub mod patch;
@@ -9,6 +10,7 @@ pub mod sngan;
 pub mod translator;
 pub mod unet;
 
+pub use classifier::{Classifier, ClassifierSpec};
 pub use layers::{LayerSpec, ShapeError, build, output_shape};
 pub use patch::{Norm, PatchSpec};
 pub use resnet::{Down, ResnetSpec, Up};

@@ -19,7 +19,7 @@ pub use dropout::{Draws, Dropout};
 pub use init::Init;
 pub use linear::Linear;
 pub use norm::{BatchNorm, Convention, InstanceNorm};
-pub use resample::{Blur, ReflectPad, Upsample, Upsampling};
+pub use resample::{AvgPool, Blur, ReflectPad, Upsample, Upsampling};
 pub use residual::{GlobalSumPool, ResidualBlock};
 pub use spectral::SpectralNorm;
 pub use strips::Strips;

@@ -2,7 +2,7 @@
 
 use super::{Mode, Module, Strips};
 use crate::ops::resample::Coordinates;
-use crate::ops::{Activation, PadMode};
+use crate::ops::{Activation, PadMode, Pool2d};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,15 @@ impl Module for Blur {
                 f.of(&y.narrow(2, to.start - take.start / 2, to.len()))
             },
         )
+    }
+}
+
+/// Half the size by means over 2x2 pixels: [N, C, H, W] -> [N, C, ⌊H/2⌋, ⌊W/2⌋].
+pub struct AvgPool;
+
+impl Module for AvgPool {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.avg_pool2d(Pool2d::new(2), false)
     }
 }
 

@@ -141,6 +141,19 @@ impl RunFolder {
         Ok(steps)
     }
 
+    /// `step`, if there is a checkpoint of it; without one, the newest checkpoint's.
+    ///
+    /// # Errors
+    /// No such checkpoint, or none at all.
+    pub fn checkpoint_step(&self, step: Option<u64>) -> Result<u64> {
+        let (steps, place) = (self.checkpoints()?, self.path.display());
+        match step {
+            Some(step) if steps.contains(&step) => Ok(step),
+            Some(step) => Err(Error::Usage(format!("--step {step}: {place} has checkpoints of steps {steps:?}"))),
+            None => steps.last().copied().ok_or_else(|| Error::Train(format!("{place} holds no checkpoint yet"))),
+        }
+    }
+
     /// Removes all but the newest `keep` checkpoints.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Training: losses, the adversarial games, recipes, checkpoints and the run that ties them together.
 
 pub mod checkpoint;
+pub mod classifier;
 pub mod cut;
 pub mod cyclegan;
 pub mod folder;
@@ -15,11 +16,12 @@ pub mod run;
 pub mod translate;
 pub mod translation;
 
+pub use classifier::ClassifierTraining;
 pub use cyclegan::CycleGan;
 pub use folder::RunFolder;
 pub use gan::Gan;
 pub use gan_training::train;
-pub use recipe::{AnyRecipe, Recipe, TranslationRecipe};
+pub use recipe::{AnyRecipe, ClassifierRecipe, Recipe, TranslationRecipe};
 pub use record::Row;
 pub use run::{Observer, Outcome};
 pub use translation::Translation;
@@ -43,6 +45,10 @@ pub fn train_any(
 ) -> Result<Outcome> {
     match recipe {
         AnyRecipe::Gan(recipe) => train(recipe, folder, device, stop, observer),
+        AnyRecipe::Classifier(recipe) => {
+            let mut training = ClassifierTraining::new(recipe, device);
+            run::run(recipe, &recipe.train, &mut training, folder, device, stop, observer)
+        }
         AnyRecipe::Translation(recipe) => {
             let mut translation = Translation::new(recipe, device)?;
             run::run(recipe, &recipe.train, &mut translation, folder, device, stop, observer)

@@ -1,9 +1,11 @@
 //! The recipe: a TOML file that says all of a training run, checked whole before any tensor exists.
 
+mod classifier;
 mod gan;
 mod shared;
 mod translation;
 
+pub use classifier::{Augment, ClassifierData, ClassifierRecipe};
 pub use gan::{DiscriminatorSpec, GeneratorSpec, Objective, Recipe, StepMode};
 pub use shared::TrainConfig;
 pub(in crate::train) use shared::available_memory;
@@ -22,6 +24,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("pix2pix", include_str!("../../../recipes/pix2pix.toml")),
     ("cut", include_str!("../../../recipes/cut.toml")),
     ("fastcut", include_str!("../../../recipes/fastcut.toml")),
+    ("classifier", include_str!("../../../recipes/classifier.toml")),
 ];
 
 /// What a run folder holds as its recipe.
@@ -30,13 +33,16 @@ pub trait RecipeFile {
     fn text(&self) -> String;
 }
 
-/// A recipe of either kind: one with `translator` is of image translation, others are of GANs.
+/// A recipe of any kind: one with `translator` is of image translation, one with `classifier` of a pattern classifier,
+/// others are of GANs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyRecipe {
     /// Images from latent vectors.
     Gan(Recipe),
     /// Images from images.
     Translation(TranslationRecipe),
+    /// Patterns from images.
+    Classifier(ClassifierRecipe),
 }
 
 impl AnyRecipe {
@@ -80,6 +86,10 @@ impl AnyRecipe {
             let recipe: TranslationRecipe = read(file, table)?;
             let checked = recipe.check();
             (AnyRecipe::Translation(recipe), checked)
+        } else if table.contains_key("classifier") {
+            let recipe: ClassifierRecipe = read(file, table)?;
+            let checked = recipe.check();
+            (AnyRecipe::Classifier(recipe), checked)
         } else {
             let recipe: Recipe = read(file, table)?;
             let checked = recipe.check();
@@ -89,29 +99,49 @@ impl AnyRecipe {
         Ok(recipe)
     }
 
+    /// What it is, and which command is meant for its runs.
+    fn kind(&self) -> &'static str {
+        match self {
+            AnyRecipe::Gan(_) => "a recipe of a GAN, which makes images from nothing: see toile sample --help",
+            AnyRecipe::Translation(_) => {
+                "a recipe of image translation, which makes images from images: see toile translate --help"
+            }
+            AnyRecipe::Classifier(_) => {
+                "a recipe of a classifier, which tells the patterns of garments: see toile classify --help"
+            }
+        }
+    }
+
     /// The recipe of a GAN.
     ///
     /// # Errors
-    /// It is one of image translation; `name` says which.
+    /// It is of another kind; `name` says which.
     pub fn gan(self, name: &str) -> Result<Recipe> {
         match self {
             AnyRecipe::Gan(recipe) => Ok(recipe),
-            AnyRecipe::Translation(_) => Err(Error::Usage(format!(
-                "{name} is a recipe of image translation, which makes images from images: see toile translate --help"
-            ))),
+            other => Err(Error::Usage(format!("{name} is {}", other.kind()))),
         }
     }
 
     /// The recipe of image translation.
     ///
     /// # Errors
-    /// It is one of a GAN; `name` says which.
+    /// It is of another kind; `name` says which.
     pub fn translation(self, name: &str) -> Result<TranslationRecipe> {
         match self {
             AnyRecipe::Translation(recipe) => Ok(recipe),
-            AnyRecipe::Gan(_) => Err(Error::Usage(format!(
-                "{name} is a recipe of a GAN, which makes images from nothing: see toile sample --help"
-            ))),
+            other => Err(Error::Usage(format!("{name} is {}", other.kind()))),
+        }
+    }
+
+    /// The recipe of a classifier.
+    ///
+    /// # Errors
+    /// It is of another kind; `name` says which.
+    pub fn classifier(self, name: &str) -> Result<ClassifierRecipe> {
+        match self {
+            AnyRecipe::Classifier(recipe) => Ok(recipe),
+            other => Err(Error::Usage(format!("{name} is {}", other.kind()))),
         }
     }
 
@@ -120,6 +150,7 @@ impl AnyRecipe {
         match self {
             AnyRecipe::Gan(recipe) => &recipe.name,
             AnyRecipe::Translation(recipe) => &recipe.name,
+            AnyRecipe::Classifier(recipe) => &recipe.name,
         }
     }
 
@@ -128,6 +159,7 @@ impl AnyRecipe {
         match self {
             AnyRecipe::Gan(recipe) => &recipe.train,
             AnyRecipe::Translation(recipe) => &recipe.train,
+            AnyRecipe::Classifier(recipe) => &recipe.train,
         }
     }
 
@@ -136,23 +168,32 @@ impl AnyRecipe {
     /// # Errors
     /// More steps than its schedule has.
     pub fn with_steps(mut self, steps: u64) -> Result<AnyRecipe> {
-        match &mut self {
-            AnyRecipe::Gan(recipe) => recipe.train.steps = steps,
+        let checked = match &mut self {
+            AnyRecipe::Gan(recipe) => {
+                recipe.train.steps = steps;
+                Ok(())
+            }
             AnyRecipe::Translation(recipe) => {
                 recipe.train.steps = steps;
-                recipe.check().map_err(|(key, message)| Error::Recipe { file: recipe.name.clone(), key, message })?;
+                recipe.check()
             }
-        }
+            AnyRecipe::Classifier(recipe) => {
+                recipe.train.steps = steps;
+                recipe.check()
+            }
+        };
+        checked.map_err(|(key, message)| Error::Recipe { file: self.name().to_string(), key, message })?;
         Ok(self)
     }
 
-    /// What names its data, to be made absolute: one path or name, or two.
+    /// What names its data, to be made absolute: one path or name, or two, or none.
     pub fn sources(&mut self) -> Vec<&mut String> {
         match self {
             AnyRecipe::Gan(recipe) => vec![&mut recipe.data.source],
             AnyRecipe::Translation(recipe) => {
                 [Some(&mut recipe.data.source), recipe.data.source_b.as_mut()].into_iter().flatten().collect()
             }
+            AnyRecipe::Classifier(_) => Vec::new(),
         }
     }
 
@@ -164,6 +205,7 @@ impl AnyRecipe {
         match self {
             AnyRecipe::Gan(recipe) => crate::data::open(&recipe.data).map(|_| ()),
             AnyRecipe::Translation(recipe) => crate::data::open_domains(&recipe.data).map(|_| ()),
+            AnyRecipe::Classifier(_) => Ok(()),
         }
     }
 
@@ -174,7 +216,7 @@ impl AnyRecipe {
     pub fn check_memory(&self) -> Result<()> {
         match self {
             AnyRecipe::Gan(recipe) => recipe.check_memory(),
-            AnyRecipe::Translation(_) => Ok(()),
+            AnyRecipe::Translation(_) | AnyRecipe::Classifier(_) => Ok(()),
         }
     }
 }
@@ -184,6 +226,7 @@ impl RecipeFile for AnyRecipe {
         match self {
             AnyRecipe::Gan(recipe) => recipe.text(),
             AnyRecipe::Translation(recipe) => recipe.text(),
+            AnyRecipe::Classifier(recipe) => recipe.text(),
         }
     }
 }

@@ -63,6 +63,17 @@ impl Schedule {
     pub fn factor(self, step: u64) -> f64 {
         schedules::Schedule::FlatThenLinear { flat: self.flat, decay: self.decay }.factor(step)
     }
+
+    /// So many steps must lie within it.
+    pub(super) fn check(self, steps: u64) -> Result<(), Fault> {
+        let length = self.flat.saturating_add(self.decay);
+        if steps > length {
+            let message =
+                format!("{steps} goes beyond schedule.flat + schedule.decay = {length}, where the learning rate is 0");
+            return Err(("train.steps".into(), message));
+        }
+        Ok(())
+    }
 }
 
 impl TranslationRecipe {
@@ -83,14 +94,7 @@ impl TranslationRecipe {
         if self.data.count == Some(0) {
             return fault("data.count", "must be at least 1".into());
         }
-        let length = self.schedule.flat.saturating_add(self.schedule.decay);
-        if self.train.steps > length {
-            let message = format!(
-                "{} goes beyond schedule.flat + schedule.decay = {length}, where the learning rate is 0",
-                self.train.steps
-            );
-            return fault("train.steps", message);
-        }
+        self.schedule.check(self.train.steps)?;
         self.check_networks()?;
         match &self.objective {
             Method::Cyclegan(config) => {
