@@ -65,6 +65,10 @@ impl<S: Source> Source for Cached<S> {
         self.source.label(index)
     }
 
+    fn common_label(&self) -> Option<u8> {
+        self.source.common_label()
+    }
+
     fn describe(&self) -> String {
         self.source.describe()
     }

@@ -170,6 +170,13 @@ impl Source for DrawnDomain {
         Some(self.garment(index).cloth.pattern.id())
     }
 
+    fn common_label(&self) -> Option<u8> {
+        match self.look {
+            Look::Pattern(pattern) => Some(pattern.id()),
+            _ => None,
+        }
+    }
+
     fn describe(&self) -> String {
         let (count, size) = (thousands(self.count), size_text(self.shape()));
         format!("{count} garments {} drawn from seed {}, {size}", self.look.text(), self.seed)

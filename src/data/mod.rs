@@ -68,6 +68,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The class that every image has, where the data is of one class.
+    fn common_label(&self) -> Option<u8> {
+        None
+    }
+
     /// Which pixels of image `index` show the thing, `[H·W]`, where that is known.
     fn mask(&self, _index: usize) -> Option<Vec<bool>> {
         None
