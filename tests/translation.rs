@@ -114,7 +114,7 @@ fn what_cannot_be_trained_names_its_key() {
     for (name, setting, key) in [
         ("cyclegan", "objective.cyclegan.lamda_a=3", "lamda_a"),
         ("cyclegan", "data.size=[18, 16]", "data.size"),
-        ("cyclegan", "train.steps=4001", "train.steps"),
+        ("cyclegan", "train.steps=8001", "train.steps"),
         ("cyclegan", "data.load_size=[8, 8]", "data.load_size"),
         ("cyclegan", "discriminator.layers=4", "discriminator.layers"),
         ("cyclegan", "translator.resnet.ngf=0", "translator.resnet.ngf"),

@@ -19,9 +19,9 @@ impl Module for ReflectPad {
     }
 
     fn forward_strips(&self, x: Strips, _: Mode, f: Activation) -> Strips {
-        let (size, [height, width]) = (self.size, [x.height(), x.width()]);
+        let (size, [channels, height, width]) = (self.size, [x.channels(), x.height(), x.width()]);
         x.map_rows(
-            [1, height + 2 * size, width + 2 * size],
+            [channels, height + 2 * size, width + 2 * size],
             // With what is mirrored at the ends.
             |to| to.start.saturating_sub(2 * size).min(height - size - 1)..to.end.max(size + 1).min(height),
             |x, take, to| {
@@ -51,9 +51,9 @@ impl Module for Blur {
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
-        let [height, width] = [x.height(), x.width()];
+        let [channels, height, width] = [x.channels(), x.height(), x.width()];
         x.map_rows(
-            [1, height.div_ceil(2), width.div_ceil(2)],
+            [channels, height.div_ceil(2), width.div_ceil(2)],
             // From two rows above, so that a strip begins at an even row.
             |to| (2 * to.start).saturating_sub(2)..(2 * to.end).min(height),
             |x, take, to| {
@@ -98,9 +98,9 @@ impl Module for Upsample {
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
-        let [height, width] = [x.height(), x.width()];
+        let [channels, height, width] = [x.channels(), x.height(), x.width()];
         x.map_rows(
-            [1, 2 * height, 2 * width],
+            [channels, 2 * height, 2 * width],
             |to| (to.start / 2).saturating_sub(1)..(to.end.div_ceil(2) + 1).min(height),
             |x, take, to| f.of(&self.forward(x, mode).narrow(2, to.start - 2 * take.start, to.len())),
         )

@@ -54,6 +54,11 @@ impl Strips {
         self.parts[0].1.dim(3)
     }
 
+    /// Channels.
+    pub fn channels(&self) -> usize {
+        self.parts[0].1.dim(1)
+    }
+
     fn push(&mut self, strip: Tensor) {
         let from = self.height;
         self.height += strip.dim(2);
