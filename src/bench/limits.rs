@@ -1,12 +1,12 @@
 //! A device's limits, measured: multiplications and additions in registers, a copy through memory, our own matrix product.
 
 use super::clock::time;
+use crate::cpu::parallel::{for_chunks, for_tasks};
 use crate::cpu::simd::vectorized;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Kernel, KernelCall};
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor};
-use rayon::prelude::*;
 use std::hint::black_box;
 
 /// What a device can do at best, in 10⁹ a second.
@@ -60,8 +60,7 @@ fn cpu_fma(device: &Device) -> Result<f64> {
     let lanes = if wide { 16 } else { 8 };
     let threads = rayon::current_num_threads();
     let timing = time(device, || {
-        let sums: Vec<f32> = (0..threads).into_par_iter().with_max_len(1).map(|_| chains()).collect();
-        black_box(sums);
+        for_tasks(threads, |_| _ = black_box(chains()));
         Ok(())
     })?;
     Ok((threads * CPU_TURNS * CHAINS * lanes * 2) as f64 / timing.best * 1e-9)
@@ -87,7 +86,7 @@ fn cpu_copy(device: &Device) -> Result<f64> {
     let mut to = vec![0.0f32; COPY_BYTES / 4];
     let piece = to.len().div_ceil(rayon::current_num_threads());
     let timing = time(device, || {
-        to.par_chunks_mut(piece).zip(from.par_chunks(piece)).for_each(|(to, from)| to.copy_from_slice(from));
+        for_chunks([&mut to[..]], piece, |i, [to]| to.copy_from_slice(&from[i * piece..][..to.len()]));
         black_box(&mut to);
         Ok(())
     })?;

@@ -3,12 +3,11 @@
 
 use super::CpuBuffer;
 use super::pack::{Left, Run, SLACK, depth, interleave_blocks, pack_runs};
-use super::parallel::for_rows;
+use super::parallel::{for_rows, for_tasks};
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
 use super::winograd::{Face, convolve};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -306,7 +305,7 @@ fn for_chunks(n: usize, chunk: usize, work: impl Fn(Range<usize>, bool) + Sync) 
     if chunk >= n {
         return work(0..n, true);
     }
-    (0..n.div_ceil(chunk)).into_par_iter().for_each(|i| work(i * chunk..n.min((i + 1) * chunk), false));
+    for_tasks(n.div_ceil(chunk), |i| work(i * chunk..n.min((i + 1) * chunk), false));
 }
 
 /// dx from dy and w, also the transposed convolution. Each of the stride² sub-pixel phases of dx is a convolution of dy

@@ -9,6 +9,7 @@ mod pack;
 pub mod parallel;
 mod product;
 pub mod simd;
+mod team;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx512;

@@ -1,16 +1,19 @@
 //! Panels for the tile product, packed from anything whose element (row, k) lies at row offset + k offset.
 
 use super::CpuBuffer;
+use super::parallel::{for_chunks, for_tasks};
 use super::product::Shared;
 use super::simd::{Isa, fetch, vectorized};
 use super::tile::{Move, Multiply};
-use rayon::prelude::*;
 
 /// How k is cut into passes: equal ones, so short that the panels of b stay in the first-level cache.
 pub fn depth<const NR: usize>(k: usize) -> usize {
     let most = if NR > 24 { 192 } else { 256 };
     k.div_ceil(k.div_ceil(most).max(1)).max(1)
 }
+
+/// Rows of a weight that a task packs.
+const ROWS: usize = 16;
 
 /// The left matrix in panels of MR rows, pass by pass.
 #[derive(Default)]
@@ -53,7 +56,7 @@ impl<const MR: usize> Left<MR> {
                 }
             }
         };
-        data.par_chunks_mut(panels * MR * depth).enumerate().for_each(|(i, data)| pass(i, data));
+        for_chunks([&mut data[..]], panels * MR * depth, |i, [data]| pass(i, data));
         Left { data, m, k }
     }
 
@@ -85,15 +88,15 @@ impl<const MR: usize> Left<MR> {
             };
             taps.iter().enumerate().flat_map(product).collect::<Vec<_>>()
         };
-        (0..k).into_par_iter().with_min_len(4).for_each_init(
-            || CpuBuffer::uninit(area * MR),
-            |block, l| {
+        for_tasks(k.div_ceil(ROWS), |task| {
+            let mut block = CpuBuffer::uninit(area * MR);
+            for l in task * ROWS..k.min((task + 1) * ROWS) {
                 let places = places(l);
                 for panel in 0..panels {
                     let row = |r: usize| &w[(l * m + (panel * MR + r).min(m - 1)) * area..][..area];
                     let rows: [&[f32]; MR] = std::array::from_fn(row);
                     vectorized(|| {
-                        let whole = interleave_blocks(rows, block);
+                        let whole = interleave_blocks(rows, &mut block);
                         for (tap, v) in block.chunks_exact_mut(MR).enumerate().skip(whole) {
                             v.iter_mut().zip(rows).for_each(|(v, row)| *v = row[tap]);
                         }
@@ -103,8 +106,8 @@ impl<const MR: usize> Left<MR> {
                         }
                     });
                 }
-            },
-        );
+            }
+        });
         lefts
     }
 

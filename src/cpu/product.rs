@@ -2,8 +2,8 @@
 
 use super::CpuBuffer;
 use super::pack::{Left, depth, panel_len};
+use super::parallel::for_tasks;
 use super::tile::{Multiply, Tile, TileProduct};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Panels of b that a task takes at most, and the number of tasks that is aimed at where there are fewer.
@@ -69,8 +69,11 @@ pub fn product<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, 
     }
     tasks.sort_by_key(|(first, i, rows, _)| (*first, *i, rows.start));
     let work: usize = jobs.iter().flat_map(|job| job.left.iter().map(|left| job.columns * left.m * left.k)).sum();
-    let run = |(_, i, rows, right): (usize, usize, Range<usize>, Range<usize>)| block(&jobs[i], rows, right);
-    if !spread || work < 1 << 16 { tasks.into_iter().for_each(run) } else { tasks.into_par_iter().for_each(run) }
+    let run = |task: usize| {
+        let (_, i, rows, right) = &tasks[task];
+        block(&jobs[*i], rows.clone(), right.clone());
+    };
+    if !spread || work < 1 << 16 { (0..tasks.len()).for_each(run) } else { for_tasks(tasks.len(), run) }
 }
 
 fn block<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(

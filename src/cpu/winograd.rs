@@ -5,10 +5,10 @@
 
 use super::CpuBuffer;
 use super::conv::Sizes;
+use super::parallel::{for_chunks, for_tasks};
 use super::product::Shared;
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, TileProduct, with_tile};
-use rayon::prelude::*;
 
 /// Places of a transformed tile.
 const PLACES: usize = 16;
@@ -96,11 +96,11 @@ fn tiled<const MR: usize, const NR: usize>(face: &Face, source: &[f32], w: &[f32
     let [k, m] = face.channels;
     let panel = PLACES * k * MR;
     let mut left = CpuBuffer::uninit(m.div_ceil(MR) * panel);
-    left.par_chunks_mut(panel).enumerate().for_each(|(i, left)| {
+    for_chunks([&mut left[..]], panel, |i, [left]| {
         vectorized(|| transform_weights::<MR>(face, w, i * MR, left));
     });
     let y = Shared::new(y);
-    (0..face.tiles().div_ceil(NR)).into_par_iter().for_each(|i| block::<MR, NR>(face, source, &left, i * NR, y));
+    for_tasks(face.tiles().div_ceil(NR), |i| block::<MR, NR>(face, source, &left, i * NR, y));
 }
 
 /// left[place, k, r] = (G g Gᵀ)[place] of the weights of channel k and row first + r.

@@ -1,6 +1,6 @@
 //! Batch normalisation over all axes but the channel axis 1, with fused passes for the value and the first gradient.
 
-use crate::cpu::parallel::for_rows;
+use crate::cpu::parallel::{for_chunks, for_rows};
 use crate::cpu::simd::vectorized;
 use crate::error::Result;
 use crate::gpu::tuning;
@@ -9,7 +9,6 @@ use crate::ops::bias_activation::Activation;
 use crate::ops::reduce::sum_run;
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, no_grad, reference_loops};
-use rayon::prelude::*;
 
 /// Elements of a channel that one GPU invocation takes in a statistics pass.
 const CHUNK: usize = 512;
@@ -183,9 +182,9 @@ impl Op for Moments {
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
         let (s, x) = (Sizes::of(x[0].shape), x[0].data);
         let (means, vars) = y.split_at_mut(s.c);
-        means.par_iter_mut().zip(vars).enumerate().with_min_len(4).for_each(|(c, (mean, var))| {
+        for_chunks([means, vars], 1, |c, [mean, var]| {
             let exact = s.channel(c).map(|run| sum_run(&x[run])).sum::<f64>() / s.count() as f64;
-            *mean = exact as f32;
+            mean[0] = exact as f32;
             let squares = |run: std::ops::Range<usize>| {
                 let mut lanes = [0.0f32; 16];
                 let rows = x[run].chunks_exact(16);
@@ -200,7 +199,7 @@ impl Op for Moments {
             };
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
-            *var = (vectorized(|| s.channel(c).map(squares).sum::<f64>()) / s.count() as f64 - shift * shift).max(0.0)
+            var[0] = (vectorized(|| s.channel(c).map(squares).sum::<f64>()) / s.count() as f64 - shift * shift).max(0.0)
                 as f32;
         });
     }
@@ -410,10 +409,10 @@ impl Op for BatchNormSums {
         let s = Sizes::of(x[0].shape);
         let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
         let (sums, dots) = y.split_at_mut(s.c);
-        sums.par_iter_mut().zip(dots).enumerate().with_min_len(4).for_each(|(c, (sum, dot))| {
+        for_chunks([sums, dots], 1, |c, [sum, dot]| {
             let (total, total_dot) = vectorized(|| dot_runs(s, c, x[1].data[c], x[0].data, x[2].data));
-            *sum = total as f32;
-            *dot = (total_dot * inv[c] as f64) as f32;
+            sum[0] = total as f32;
+            dot[0] = (total_dot * inv[c] as f64) as f32;
         });
     }
 
