@@ -7,7 +7,7 @@ use super::parallel::{for_rows, for_tasks};
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
-use super::winograd::{Face, convolve};
+use super::{winograd, winograd_strided};
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -107,7 +107,10 @@ impl Planes {
         if spread {
             for_rows(&mut data[..used], row, channel);
         } else {
-            vectorized(|| data[..used].chunks_exact_mut(row).enumerate().for_each(|(i, planes)| channel(i, planes)));
+            vectorized(
+                #[inline(always)]
+                || data[..used].chunks_exact_mut(row).enumerate().for_each(|(i, planes)| channel(i, planes)),
+            );
         }
         Planes { data }
     }
@@ -219,15 +222,18 @@ impl<const MR: usize> Pixels<MR> {
                 }
                 return;
             }
-            vectorized(|| {
-                for (i, (even, odd)) in (first..m).zip(rows(0).zip(rows(1))) {
-                    for run in &runs[..count] {
-                        let [even, odd] = [even, odd].map(|row| &row[run.to..][..run.len]);
-                        // SAFETY: as above.
-                        unsafe { y.write_pairs(base + run.from + i * row_stride, even, odd) }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (i, (even, odd)) in (first..m).zip(rows(0).zip(rows(1))) {
+                        for run in &runs[..count] {
+                            let [even, odd] = [even, odd].map(|row| &row[run.to..][..run.len]);
+                            // SAFETY: as above.
+                            unsafe { y.write_pairs(base + run.from + i * row_stride, even, odd) }
+                        }
                     }
-                }
-            });
+                },
+            );
         };
         Job { left, columns, pack, finish }
     }
@@ -238,8 +244,11 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     if s.is_empty() {
         return y.fill(0.0);
     }
-    if let Some(face) = Face::forward(s) {
-        return convolve(&face, x, w, y);
+    if let Some(face) = winograd::Face::forward(s) {
+        return winograd::convolve(&face, x, w, y);
+    }
+    if let Some(face) = winograd_strided::Face::forward(s) {
+        return winograd_strided::convolve(&face, x, w, y);
     }
     with_tile!(Isa::best(), tiled_forward, (s, x, w, y));
 }
@@ -314,8 +323,11 @@ pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if s.is_empty() {
         return dx.fill(0.0);
     }
-    if let Some(face) = Face::input_gradient(s) {
-        return convolve(&face, dy, w, dx);
+    if let Some(face) = winograd::Face::input_gradient(s) {
+        return winograd::convolve(&face, dy, w, dx);
+    }
+    if let Some(face) = winograd_strided::Face::input_gradient(s) {
+        return winograd_strided::convolve(&face, dy, w, dx);
     }
     with_tile!(Isa::best(), tiled_input_gradient, (s, dy, w, dx));
 }

@@ -14,5 +14,6 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx512;
 mod winograd;
+mod winograd_strided;
 
 pub use buffer::{CpuBuffer, NoMemory, try_zeros};

@@ -47,9 +47,15 @@ impl<const MR: usize> Left<MR> {
                 let first = panel * MR;
                 let rows: [usize; MR] = std::array::from_fn(|r| row((first + r).min(m - 1)));
                 if stretches.len() * 8 <= offsets.len() {
-                    vectorized(|| interleave_panel(source, rows, &stretches, data));
+                    vectorized(
+                        #[inline(always)]
+                        || interleave_panel(source, rows, &stretches, data),
+                    );
                 } else {
-                    vectorized(|| scatter_panel(source, rows, offsets, data));
+                    vectorized(
+                        #[inline(always)]
+                        || scatter_panel(source, rows, offsets, data),
+                    );
                 }
                 for r in m.saturating_sub(first)..MR {
                     data.iter_mut().skip(r).step_by(MR).for_each(|v| *v = 0.0);
@@ -95,16 +101,19 @@ impl<const MR: usize> Left<MR> {
                 for panel in 0..panels {
                     let row = |r: usize| &w[(l * m + (panel * MR + r).min(m - 1)) * area..][..area];
                     let rows: [&[f32]; MR] = std::array::from_fn(row);
-                    vectorized(|| {
-                        let whole = interleave_blocks(rows, &mut block);
-                        for (tap, v) in block.chunks_exact_mut(MR).enumerate().skip(whole) {
-                            v.iter_mut().zip(rows).for_each(|(v, row)| *v = row[tap]);
-                        }
-                        for &(tap, product, at, step) in &places {
-                            // SAFETY: every k of a product has its own place, and each is in one row of the weight.
-                            unsafe { shared[product].write(at + panel * step, &block[tap * MR..][..MR]) };
-                        }
-                    });
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            let whole = interleave_blocks(rows, &mut block);
+                            for (tap, v) in block.chunks_exact_mut(MR).enumerate().skip(whole) {
+                                v.iter_mut().zip(rows).for_each(|(v, row)| *v = row[tap]);
+                            }
+                            for &(tap, product, at, step) in &places {
+                                // SAFETY: every k of a product has its own place, and each is in one row of the weight.
+                                unsafe { shared[product].write(at + panel * step, &block[tap * MR..][..MR]) };
+                            }
+                        },
+                    );
                 }
             }
         });
@@ -272,7 +281,10 @@ fn pack_whole<const W: usize, const MR: usize, const NR: usize>(
         if first.run_packing(source, moves, offsets, panel) {
             return;
         }
-        vectorized(|| copy_moves::<W, NR>(source, moves, offsets, panel));
+        vectorized(
+            #[inline(always)]
+            || copy_moves::<W, NR>(source, moves, offsets, panel),
+        );
     }
     first.run(panel);
 }
@@ -288,12 +300,15 @@ pub fn pack_turned<const NR: usize>(
     let column = |i: usize| &source[columns(i.min(count - 1)) + k.start..][..k.len()];
     let columns: [&[f32]; NR] = std::array::from_fn(column);
     let panel = &mut panel[..k.len() * NR];
-    vectorized(|| {
-        let whole = interleave_blocks(columns, panel);
-        for (k, row) in panel.chunks_exact_mut(NR).enumerate().skip(whole) {
-            row.iter_mut().zip(columns).for_each(|(v, column)| *v = column[k]);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            let whole = interleave_blocks(columns, panel);
+            for (k, row) in panel.chunks_exact_mut(NR).enumerate().skip(whole) {
+                row.iter_mut().zip(columns).for_each(|(v, column)| *v = column[k]);
+            }
+        },
+    );
 }
 
 /// How many k ahead the source is fetched into the cache: rows lie too far apart for the processor to guess.

@@ -8,7 +8,12 @@ pub const PIECE: usize = 1 << 15;
 
 /// Calls `work(start, piece of y)` for consecutive pieces of `y`, compiled for the widest vectors.
 pub fn for_pieces(y: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
-    let work = |start: usize, piece: &mut [f32]| vectorized(|| work(start, piece));
+    let work = |start: usize, piece: &mut [f32]| {
+        vectorized(
+            #[inline(always)]
+            || work(start, piece),
+        )
+    };
     if y.len() <= PIECE {
         work(0, y);
     } else {
@@ -49,7 +54,10 @@ pub fn for_rows(y: &mut [f32], row_len: usize, work: impl Fn(usize, &mut [f32]) 
     }
     let rows_a_task = (PIECE / 2 / row_len).max(1);
     let task = |task: usize, rows: &mut [f32]| {
-        vectorized(|| rows.chunks_mut(row_len).enumerate().for_each(|(i, row)| work(task * rows_a_task + i, row)));
+        vectorized(
+            #[inline(always)]
+            || rows.chunks_mut(row_len).enumerate().for_each(|(i, row)| work(task * rows_a_task + i, row)),
+        );
     };
     if y.len() <= row_len * rows_a_task {
         task(0, y);

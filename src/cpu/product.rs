@@ -139,6 +139,24 @@ impl<'a> Shared<'a> {
         Shared { start: y.as_mut_ptr(), len: y.len(), life: std::marker::PhantomData }
     }
 
+    /// What begins at element `at`.
+    pub fn part(self, at: usize) -> Shared<'a> {
+        assert!(at <= self.len);
+        // SAFETY: inside the slice.
+        Shared { start: unsafe { self.start.add(at) }, len: self.len - at, life: self.life }
+    }
+
+    /// The elements at..at + len.
+    ///
+    /// # Safety
+    /// Nothing else reads or writes these elements while it lives.
+    #[inline(always)]
+    pub unsafe fn slice(&self, at: usize, len: usize) -> &'a mut [f32] {
+        assert!(at + len <= self.len);
+        // SAFETY: inside the slice that is borrowed, and the caller vouches that nothing else touches the elements.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
+    }
+
     /// y[at..] = values
     ///
     /// # Safety

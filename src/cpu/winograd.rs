@@ -97,7 +97,10 @@ fn tiled<const MR: usize, const NR: usize>(face: &Face, source: &[f32], w: &[f32
     let panel = PLACES * k * MR;
     let mut left = CpuBuffer::uninit(m.div_ceil(MR) * panel);
     for_chunks([&mut left[..]], panel, |i, [left]| {
-        vectorized(|| transform_weights::<MR>(face, w, i * MR, left));
+        vectorized(
+            #[inline(always)]
+            || transform_weights::<MR>(face, w, i * MR, left),
+        );
     });
     let y = Shared::new(y);
     for_tasks(face.tiles().div_ceil(NR), |i| block::<MR, NR>(face, source, &left, i * NR, y));
@@ -168,13 +171,16 @@ fn block<const MR: usize, const NR: usize>(face: &Face, source: &[f32], left: &[
         tile += len;
     }
     let mut panels = CpuBuffer::uninit(PLACES * k * NR + LANES);
-    vectorized(|| {
-        for channel in 0..k {
-            for segment in &segments {
-                transform_source::<NR>(face, source, channel, *segment, &mut panels);
+    vectorized(
+        #[inline(always)]
+        || {
+            for channel in 0..k {
+                for segment in &segments {
+                    transform_source::<NR>(face, source, channel, *segment, &mut panels);
+                }
             }
-        }
-    });
+        },
+    );
     let product = TileProduct::<MR, NR>::best();
     let mut tiles = [Tile::<MR, NR>::ZERO; PLACES];
     for (i, left) in left.chunks_exact(PLACES * k * MR).enumerate() {
@@ -182,14 +188,17 @@ fn block<const MR: usize, const NR: usize>(face: &Face, source: &[f32], left: &[
         for ((a, panel), tile) in left.chunks_exact(k * MR).zip(panels.chunks_exact(k * NR)).zip(&mut tiles) {
             Multiply { product, a, tile, wanted: [rows, last - first], add: false, alone: false }.run(panel);
         }
-        vectorized(|| {
-            for r in 0..rows {
-                for segment in &segments {
-                    // SAFETY: every tile of the result belongs to one block, every channel to one row of one panel.
-                    unsafe { transform_result(face, &tiles, r, *segment, i * MR + r, y) };
+        vectorized(
+            #[inline(always)]
+            || {
+                for r in 0..rows {
+                    for segment in &segments {
+                        // SAFETY: every tile of the result belongs to one block, every channel to one row of one panel.
+                        unsafe { transform_result(face, &tiles, r, *segment, i * MR + r, y) };
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

@@ -95,11 +95,14 @@ fn update(prepared: &PreparedStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) 
             let (p, m, v) = (sole(p), sole(m), sole(v));
             for_chunks([&mut p[..], m, v], PIECE, |i, [p, m, v]| {
                 let g = &g[i * PIECE..];
-                vectorized(|| {
-                    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                        update!(f32, s, p, g, m, v);
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                            update!(f32, s, p, g, m, v);
+                        }
+                    },
+                );
             });
         }
         (Device::Gpu(gpu), Storage::Gpu(p), Storage::Gpu(g), Storage::Gpu(m), Storage::Gpu(v)) => {

@@ -199,8 +199,12 @@ impl Op for Moments {
             };
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
-            var[0] = (vectorized(|| s.channel(c).map(squares).sum::<f64>()) / s.count() as f64 - shift * shift).max(0.0)
-                as f32;
+            var[0] = (vectorized(
+                #[inline(always)]
+                || s.channel(c).map(squares).sum::<f64>(),
+            ) / s.count() as f64
+                - shift * shift)
+                .max(0.0) as f32;
         });
     }
 
@@ -410,7 +414,10 @@ impl Op for BatchNormSums {
         let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
         let (sums, dots) = y.split_at_mut(s.c);
         for_chunks([sums, dots], 1, |c, [sum, dot]| {
-            let (total, total_dot) = vectorized(|| dot_runs(s, c, x[1].data[c], x[0].data, x[2].data));
+            let (total, total_dot) = vectorized(
+                #[inline(always)]
+                || dot_runs(s, c, x[1].data[c], x[0].data, x[2].data),
+            );
             sum[0] = total as f32;
             dot[0] = (total_dot * inv[c] as f64) as f32;
         });

@@ -91,7 +91,10 @@ pub(crate) fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> us
 
 /// Σ of a contiguous run: 16 lanes in f32 over at most 4,096 elements, those totals in f64.
 pub(crate) fn sum_run(x: &[f32]) -> f64 {
-    vectorized(|| sum_lanes(x))
+    vectorized(
+        #[inline(always)]
+        || sum_lanes(x),
+    )
 }
 
 #[inline(always)]
