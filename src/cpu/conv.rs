@@ -2,6 +2,7 @@
 //! around in which every kernel element is a fixed shift.
 
 use super::CpuBuffer;
+use super::matmul::{Matrix, matmul};
 use super::pack::{Left, Run, SLACK, depth, interleave_blocks, pack_runs};
 use super::parallel::{for_rows, for_tasks};
 use super::product::{Finish, Job, Pack, Shared, product};
@@ -48,6 +49,13 @@ impl Sizes {
     /// The furthest that a kernel element reaches, in strides.
     fn reach(&self, axis: usize) -> usize {
         (self.kernel[axis] - 1) * self.dilation[axis] / self.stride[axis]
+    }
+
+    /// Images, output channels and elements of an image, if the kernel covers the image and meets it once: then the faces are
+    /// plain products of [n, k], [o, k] and [n, o].
+    fn dense(&self) -> Option<[usize; 3]> {
+        let covers = self.kernel == self.x && self.y == [1, 1] && self.before == [0, 0] && self.dilation == [1, 1];
+        (covers && self.groups == 1).then(|| [self.n, self.o, self.c * self.area()])
     }
 
     fn is_empty(&self) -> bool {
@@ -244,6 +252,9 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     if s.is_empty() {
         return y.fill(0.0);
     }
+    if let Some([n, o, k]) = s.dense() {
+        return matmul(y, Matrix::new(x, n, k, k), Matrix::new(w, o, k, k).t());
+    }
     if let Some(face) = winograd::Face::forward(s) {
         return winograd::convolve(&face, x, w, y);
     }
@@ -322,6 +333,9 @@ fn for_chunks(n: usize, chunk: usize, work: impl Fn(Range<usize>, bool) + Sync) 
 pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if s.is_empty() {
         return dx.fill(0.0);
+    }
+    if let Some([n, o, k]) = s.dense() {
+        return matmul(dx, Matrix::new(dy, n, o, o), Matrix::new(w, o, k, k));
     }
     if let Some(face) = winograd::Face::input_gradient(s) {
         return winograd::convolve(&face, dy, w, dx);
@@ -422,6 +436,9 @@ struct Phase {
 pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if s.is_empty() {
         return dw.fill(0.0);
+    }
+    if let Some([n, o, k]) = s.dense() {
+        return matmul(dw, Matrix::new(dy, n, o, o).t(), Matrix::new(x, n, k, k));
     }
     with_tile!(Isa::best(), tiled_weight_gradient, (s, x, dy, dw));
 }

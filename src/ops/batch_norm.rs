@@ -347,28 +347,39 @@ fn scales(moments: &[f32], gamma: &[f32], eps: f64) -> Vec<f32> {
     vars.iter().zip(gamma).map(|(&var, &gamma)| (gamma as f64 / (var as f64 + eps).sqrt()) as f32).collect()
 }
 
-/// Σ dy and Σ dy·(x − mean) over channel c: 8 lanes in f32 over each run, the runs in f64.
+/// Σ dy and Σ dy·(x − mean) over channel c: lanes in f32 over each run, lane by lane in f64 over the runs.
 #[inline(always)]
 fn dot_runs(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
-    let (mut total, mut total_dot) = (0.0f64, 0.0f64);
+    match s.l {
+        256.. => dot_lanes::<32>(s, c, mean, x, dy),
+        16.. => dot_lanes::<16>(s, c, mean, x, dy),
+        _ => dot_lanes::<8>(s, c, mean, x, dy),
+    }
+}
+
+#[inline(always)]
+fn dot_lanes<const LANES: usize>(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
+    let (mut totals, mut total_dots) = ([0.0f64; LANES], [0.0f64; LANES]);
     for run in s.channel(c) {
         let (x, dy) = (&x[run.clone()], &dy[run]);
-        let mut lanes = [[0.0f32; 8]; 2];
-        let (x_rows, dy_rows) = (x.chunks_exact(8), dy.chunks_exact(8));
-        for (&x, &dy) in x_rows.remainder().iter().zip(dy_rows.remainder()) {
-            total += dy as f64;
-            total_dot += (dy * (x - mean)) as f64;
+        let (mut sums, mut dots) = ([0.0f32; LANES], [0.0f32; LANES]);
+        let (x_rows, dy_rows) = (x.chunks_exact(LANES), dy.chunks_exact(LANES));
+        for (i, (&x, &dy)) in x_rows.remainder().iter().zip(dy_rows.remainder()).enumerate() {
+            totals[i] += dy as f64;
+            total_dots[i] += (dy * (x - mean)) as f64;
         }
         for (x, dy) in x_rows.zip(dy_rows) {
-            for i in 0..8 {
-                lanes[0][i] += dy[i];
-                lanes[1][i] += dy[i] * (x[i] - mean);
+            for i in 0..LANES {
+                sums[i] += dy[i];
+                dots[i] += dy[i] * (x[i] - mean);
             }
         }
-        total += lanes[0].iter().map(|&v| v as f64).sum::<f64>();
-        total_dot += lanes[1].iter().map(|&v| v as f64).sum::<f64>();
+        for i in 0..LANES {
+            totals[i] += sums[i] as f64;
+            total_dots[i] += dots[i] as f64;
+        }
     }
-    (total, total_dot)
+    (totals.iter().sum(), total_dots.iter().sum())
 }
 
 /// y [2, C]: Σ dy and Σ dy·x̂ of each channel, which are the gradients by beta and gamma. First order only.
