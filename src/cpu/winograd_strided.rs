@@ -36,6 +36,8 @@ const AHEAD: usize = 6;
 /// Channels and tiles from which on the transforms are worth it.
 const LEAST_CHANNELS: usize = 32;
 const LEAST_TILES: usize = 32;
+/// The same of the input gradient, which uses a transformed weight for fewer pixels.
+const LEAST_TILES_BACK: usize = 128;
 
 /// Along one axis, the places of a result that one remainder of the stride reaches.
 #[derive(Clone, Copy, Default)]
@@ -110,7 +112,9 @@ impl Face {
             phases: Some(phases),
         };
         // Its products are short: where many tiles reach beyond the edge (odd numbers of them), nothing is gained.
-        let wanted = |face: &Face| face.pays() && 16 * face.tiles() <= s.n * s.x[0] * s.x[1] * 5 / 4;
+        let wanted = |face: &Face| {
+            face.pays() && face.tiles() >= LEAST_TILES_BACK && 16 * face.tiles() <= s.n * s.x[0] * s.x[1] * 5 / 4
+        };
         Some(face).filter(wanted)
     }
 
