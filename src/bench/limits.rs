@@ -1,12 +1,12 @@
 //! A device's limits, measured: multiplications and additions in registers, a copy through memory, our own matrix product.
 
 use super::clock::time;
-use crate::cpu::simd::vectorized;
+use crate::cpu::parallel::{for_chunks, for_tasks};
+use crate::cpu::simd::Isa;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Kernel, KernelCall};
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor};
-use rayon::prelude::*;
 use std::hint::black_box;
 
 /// What a device can do at best, in 10⁹ a second.
@@ -48,38 +48,66 @@ const CHAINS: usize = 12;
 const CPU_TURNS: usize = 1 << 20;
 
 fn cpu_fma(device: &Device) -> Result<f64> {
-    #[cfg(target_arch = "x86_64")]
-    let (fused, wide) = (std::arch::is_x86_feature_detected!("fma"), std::arch::is_x86_feature_detected!("avx512f"));
-    #[cfg(not(target_arch = "x86_64"))]
-    let (fused, wide) = (cfg!(target_arch = "aarch64"), false);
-    let chains = || match (fused, wide) {
-        (true, true) => vectorized(chains::<true, 16>),
-        (true, false) => vectorized(chains::<true, 8>),
-        (false, _) => vectorized(chains::<false, 8>),
+    let (chains, lanes): (fn() -> f32, usize) = match Isa::best() {
+        // SAFETY: the processor has these instructions.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => (|| unsafe { x86::wide_chains() }, 16),
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => (|| unsafe { x86::chains() }, 8),
+        _ => (chains, 8),
     };
-    let lanes = if wide { 16 } else { 8 };
     let threads = rayon::current_num_threads();
     let timing = time(device, || {
-        let sums: Vec<f32> = (0..threads).into_par_iter().with_max_len(1).map(|_| chains()).collect();
-        black_box(sums);
+        for_tasks(threads, |_| _ = black_box(chains()));
         Ok(())
     })?;
     Ok((threads * CPU_TURNS * CHAINS * lanes * 2) as f64 / timing.best * 1e-9)
 }
 
 /// x ← x·factor + term, twelve vectors side by side.
-#[inline(always)]
-fn chains<const FUSED: bool, const LANES: usize>() -> f32 {
-    let (factor, term) = (black_box([0.999f32; LANES]), black_box([1e-3f32; LANES]));
-    let mut x = black_box([[1.0f32; LANES]; CHAINS]);
+fn chains() -> f32 {
+    let (factor, term) = (black_box([0.999f32; 8]), black_box([1e-3f32; 8]));
+    let mut x = black_box([[1.0f32; 8]; CHAINS]);
     for _ in 0..CPU_TURNS {
         for chain in &mut x {
             for ((x, factor), term) in chain.iter_mut().zip(&factor).zip(&term) {
-                *x = if FUSED { x.mul_add(*factor, *term) } else { *x * factor + term };
+                *x = if cfg!(target_arch = "aarch64") { x.mul_add(*factor, *term) } else { *x * factor + term };
             }
         }
     }
     x.iter().flatten().sum()
+}
+
+/// The same by name of the instruction: compilers do not keep arrays in registers.
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{CHAINS, CPU_TURNS, black_box};
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx512f")]
+    pub fn wide_chains() -> f32 {
+        let (factor, term) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-3)));
+        let mut x = [_mm512_set1_ps(black_box(1.0)); CHAINS];
+        for _ in 0..CPU_TURNS {
+            for x in &mut x {
+                *x = _mm512_fmadd_ps(*x, factor, term);
+            }
+        }
+        x.into_iter().map(|x| _mm512_reduce_add_ps(x)).sum()
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub fn chains() -> f32 {
+        let (factor, term) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
+        let mut x = [_mm256_set1_ps(black_box(1.0)); CHAINS];
+        for _ in 0..CPU_TURNS {
+            for x in &mut x {
+                *x = _mm256_fmadd_ps(*x, factor, term);
+            }
+        }
+        x.into_iter().map(|x| _mm256_cvtss_f32(x)).sum()
+    }
 }
 
 fn cpu_copy(device: &Device) -> Result<f64> {
@@ -87,7 +115,7 @@ fn cpu_copy(device: &Device) -> Result<f64> {
     let mut to = vec![0.0f32; COPY_BYTES / 4];
     let piece = to.len().div_ceil(rayon::current_num_threads());
     let timing = time(device, || {
-        to.par_chunks_mut(piece).zip(from.par_chunks(piece)).for_each(|(to, from)| to.copy_from_slice(from));
+        for_chunks([&mut to[..]], piece, |i, [to]| to.copy_from_slice(&from[i * piece..][..to.len()]));
         black_box(&mut to);
         Ok(())
     })?;

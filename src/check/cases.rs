@@ -562,7 +562,7 @@ fn tile_edges() -> Vec<Case> {
         Case::new("matmul: edge batch", vec![normal([3, 33, 35]), normal([3, 35, 34])], |x| x[0].matmul(&x[1]))
             .within(Accumulated(35)),
     );
-    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 12] = [
+    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 15] = [
         ("1x1", [3, 33, 7, 5], [31, 33, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
         ("1x1 stride 2", [2, 9, 9, 8], [33, 9, 1, 1], conv([2, 2], [0; 4], [1, 1], 1)),
         ("2x2 stride 2", [5, 8, 8, 8], [16, 8, 2, 2], conv([2, 2], [0; 4], [1, 1], 1)),
@@ -577,6 +577,9 @@ fn tile_edges() -> Vec<Case> {
         ("3x3 many channels", [2, 33, 17, 23], [41, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("3x3 many channels, valid", [1, 40, 34, 20], [33, 40, 3, 3], conv([1, 1], [0; 4], [1, 1], 1)),
         ("3x3 many channels, uneven", [5, 32, 6, 5], [35, 32, 3, 3], conv([1, 1], [2, 0, 1, 2], [1, 1], 1)),
+        ("4x4 many channels", [9, 33, 16, 14], [37, 33, 4, 4], conv([2, 2], [1; 4], [1, 1], 1)),
+        ("4x4 many channels, wide", [1, 32, 18, 104], [34, 32, 4, 4], conv([2, 2], [0, 3, 2, 1], [1, 1], 1)),
+        ("4x4 many channels, uneven", [6, 34, 13, 12], [33, 34, 4, 4], conv([2, 2], [3, 1, 1, 2], [1, 1], 1)),
     ];
     for (what, x, w, settings) in rows {
         let [oh, ow] = settings.output_size([x[2], x[3]], [w[2], w[3]]).expect("the rows fit");

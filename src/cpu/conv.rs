@@ -2,13 +2,13 @@
 //! around in which every kernel element is a fixed shift.
 
 use super::CpuBuffer;
+use super::matmul::{Matrix, matmul};
 use super::pack::{Left, Run, SLACK, depth, interleave_blocks, pack_runs};
-use super::parallel::for_rows;
+use super::parallel::{for_rows, for_tasks};
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
-use super::winograd::{Face, convolve};
-use rayon::prelude::*;
+use super::{winograd, winograd_strided};
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -49,6 +49,13 @@ impl Sizes {
     /// The furthest that a kernel element reaches, in strides.
     fn reach(&self, axis: usize) -> usize {
         (self.kernel[axis] - 1) * self.dilation[axis] / self.stride[axis]
+    }
+
+    /// Images, output channels and elements of an image, if the kernel covers the image and meets it once: then the faces are
+    /// plain products of [n, k], [o, k] and [n, o].
+    fn dense(&self) -> Option<[usize; 3]> {
+        let covers = self.kernel == self.x && self.y == [1, 1] && self.before == [0, 0] && self.dilation == [1, 1];
+        (covers && self.groups == 1).then(|| [self.n, self.o, self.c * self.area()])
     }
 
     fn is_empty(&self) -> bool {
@@ -108,7 +115,10 @@ impl Planes {
         if spread {
             for_rows(&mut data[..used], row, channel);
         } else {
-            vectorized(|| data[..used].chunks_exact_mut(row).enumerate().for_each(|(i, planes)| channel(i, planes)));
+            vectorized(
+                #[inline(always)]
+                || data[..used].chunks_exact_mut(row).enumerate().for_each(|(i, planes)| channel(i, planes)),
+            );
         }
         Planes { data }
     }
@@ -220,15 +230,18 @@ impl<const MR: usize> Pixels<MR> {
                 }
                 return;
             }
-            vectorized(|| {
-                for (i, (even, odd)) in (first..m).zip(rows(0).zip(rows(1))) {
-                    for run in &runs[..count] {
-                        let [even, odd] = [even, odd].map(|row| &row[run.to..][..run.len]);
-                        // SAFETY: as above.
-                        unsafe { y.write_pairs(base + run.from + i * row_stride, even, odd) }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (i, (even, odd)) in (first..m).zip(rows(0).zip(rows(1))) {
+                        for run in &runs[..count] {
+                            let [even, odd] = [even, odd].map(|row| &row[run.to..][..run.len]);
+                            // SAFETY: as above.
+                            unsafe { y.write_pairs(base + run.from + i * row_stride, even, odd) }
+                        }
                     }
-                }
-            });
+                },
+            );
         };
         Job { left, columns, pack, finish }
     }
@@ -239,8 +252,14 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     if s.is_empty() {
         return y.fill(0.0);
     }
-    if let Some(face) = Face::forward(s) {
-        return convolve(&face, x, w, y);
+    if let Some([n, o, k]) = s.dense() {
+        return matmul(y, Matrix::new(x, n, k, k), Matrix::new(w, o, k, k).t());
+    }
+    if let Some(face) = winograd::Face::forward(s) {
+        return winograd::convolve(&face, x, w, y);
+    }
+    if let Some(face) = winograd_strided::Face::forward(s) {
+        return winograd_strided::convolve(&face, x, w, y);
     }
     with_tile!(Isa::best(), tiled_forward, (s, x, w, y));
 }
@@ -306,7 +325,7 @@ fn for_chunks(n: usize, chunk: usize, work: impl Fn(Range<usize>, bool) + Sync) 
     if chunk >= n {
         return work(0..n, true);
     }
-    (0..n.div_ceil(chunk)).into_par_iter().for_each(|i| work(i * chunk..n.min((i + 1) * chunk), false));
+    for_tasks(n.div_ceil(chunk), |i| work(i * chunk..n.min((i + 1) * chunk), false));
 }
 
 /// dx from dy and w, also the transposed convolution. Each of the stride² sub-pixel phases of dx is a convolution of dy
@@ -315,8 +334,14 @@ pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if s.is_empty() {
         return dx.fill(0.0);
     }
-    if let Some(face) = Face::input_gradient(s) {
-        return convolve(&face, dy, w, dx);
+    if let Some([n, o, k]) = s.dense() {
+        return matmul(dx, Matrix::new(dy, n, o, o), Matrix::new(w, o, k, k));
+    }
+    if let Some(face) = winograd::Face::input_gradient(s) {
+        return winograd::convolve(&face, dy, w, dx);
+    }
+    if let Some(face) = winograd_strided::Face::input_gradient(s) {
+        return winograd_strided::convolve(&face, dy, w, dx);
     }
     with_tile!(Isa::best(), tiled_input_gradient, (s, dy, w, dx));
 }
@@ -411,6 +436,9 @@ struct Phase {
 pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if s.is_empty() {
         return dw.fill(0.0);
+    }
+    if let Some([n, o, k]) = s.dense() {
+        return matmul(dw, Matrix::new(dy, n, o, o).t(), Matrix::new(x, n, k, k));
     }
     with_tile!(Isa::best(), tiled_weight_gradient, (s, x, dy, dw));
 }

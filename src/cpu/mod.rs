@@ -9,9 +9,11 @@ mod pack;
 pub mod parallel;
 mod product;
 pub mod simd;
+mod team;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx512;
 mod winograd;
+mod winograd_strided;
 
 pub use buffer::{CpuBuffer, NoMemory, try_zeros};

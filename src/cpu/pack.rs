@@ -1,16 +1,19 @@
 //! Panels for the tile product, packed from anything whose element (row, k) lies at row offset + k offset.
 
 use super::CpuBuffer;
+use super::parallel::{for_chunks, for_tasks};
 use super::product::Shared;
 use super::simd::{Isa, fetch, vectorized};
 use super::tile::{Move, Multiply};
-use rayon::prelude::*;
 
 /// How k is cut into passes: equal ones, so short that the panels of b stay in the first-level cache.
 pub fn depth<const NR: usize>(k: usize) -> usize {
     let most = if NR > 24 { 192 } else { 256 };
     k.div_ceil(k.div_ceil(most).max(1)).max(1)
 }
+
+/// Rows of a weight that a task packs.
+const ROWS: usize = 16;
 
 /// The left matrix in panels of MR rows, pass by pass.
 #[derive(Default)]
@@ -44,16 +47,22 @@ impl<const MR: usize> Left<MR> {
                 let first = panel * MR;
                 let rows: [usize; MR] = std::array::from_fn(|r| row((first + r).min(m - 1)));
                 if stretches.len() * 8 <= offsets.len() {
-                    vectorized(|| interleave_panel(source, rows, &stretches, data));
+                    vectorized(
+                        #[inline(always)]
+                        || interleave_panel(source, rows, &stretches, data),
+                    );
                 } else {
-                    vectorized(|| scatter_panel(source, rows, offsets, data));
+                    vectorized(
+                        #[inline(always)]
+                        || scatter_panel(source, rows, offsets, data),
+                    );
                 }
                 for r in m.saturating_sub(first)..MR {
                     data.iter_mut().skip(r).step_by(MR).for_each(|v| *v = 0.0);
                 }
             }
         };
-        data.par_chunks_mut(panels * MR * depth).enumerate().for_each(|(i, data)| pass(i, data));
+        for_chunks([&mut data[..]], panels * MR * depth, |i, [data]| pass(i, data));
         Left { data, m, k }
     }
 
@@ -85,26 +94,29 @@ impl<const MR: usize> Left<MR> {
             };
             taps.iter().enumerate().flat_map(product).collect::<Vec<_>>()
         };
-        (0..k).into_par_iter().with_min_len(4).for_each_init(
-            || CpuBuffer::uninit(area * MR),
-            |block, l| {
+        for_tasks(k.div_ceil(ROWS), |task| {
+            let mut block = CpuBuffer::uninit(area * MR);
+            for l in task * ROWS..k.min((task + 1) * ROWS) {
                 let places = places(l);
                 for panel in 0..panels {
                     let row = |r: usize| &w[(l * m + (panel * MR + r).min(m - 1)) * area..][..area];
                     let rows: [&[f32]; MR] = std::array::from_fn(row);
-                    vectorized(|| {
-                        let whole = interleave_blocks(rows, block);
-                        for (tap, v) in block.chunks_exact_mut(MR).enumerate().skip(whole) {
-                            v.iter_mut().zip(rows).for_each(|(v, row)| *v = row[tap]);
-                        }
-                        for &(tap, product, at, step) in &places {
-                            // SAFETY: every k of a product has its own place, and each is in one row of the weight.
-                            unsafe { shared[product].write(at + panel * step, &block[tap * MR..][..MR]) };
-                        }
-                    });
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            let whole = interleave_blocks(rows, &mut block);
+                            for (tap, v) in block.chunks_exact_mut(MR).enumerate().skip(whole) {
+                                v.iter_mut().zip(rows).for_each(|(v, row)| *v = row[tap]);
+                            }
+                            for &(tap, product, at, step) in &places {
+                                // SAFETY: every k of a product has its own place, and each is in one row of the weight.
+                                unsafe { shared[product].write(at + panel * step, &block[tap * MR..][..MR]) };
+                            }
+                        },
+                    );
                 }
-            },
-        );
+            }
+        });
         lefts
     }
 
@@ -269,7 +281,10 @@ fn pack_whole<const W: usize, const MR: usize, const NR: usize>(
         if first.run_packing(source, moves, offsets, panel) {
             return;
         }
-        vectorized(|| copy_moves::<W, NR>(source, moves, offsets, panel));
+        vectorized(
+            #[inline(always)]
+            || copy_moves::<W, NR>(source, moves, offsets, panel),
+        );
     }
     first.run(panel);
 }
@@ -285,12 +300,15 @@ pub fn pack_turned<const NR: usize>(
     let column = |i: usize| &source[columns(i.min(count - 1)) + k.start..][..k.len()];
     let columns: [&[f32]; NR] = std::array::from_fn(column);
     let panel = &mut panel[..k.len() * NR];
-    vectorized(|| {
-        let whole = interleave_blocks(columns, panel);
-        for (k, row) in panel.chunks_exact_mut(NR).enumerate().skip(whole) {
-            row.iter_mut().zip(columns).for_each(|(v, column)| *v = column[k]);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            let whole = interleave_blocks(columns, panel);
+            for (k, row) in panel.chunks_exact_mut(NR).enumerate().skip(whole) {
+                row.iter_mut().zip(columns).for_each(|(v, column)| *v = column[k]);
+            }
+        },
+    );
 }
 
 /// How many k ahead the source is fetched into the cache: rows lie too far apart for the processor to guess.

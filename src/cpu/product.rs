@@ -2,8 +2,8 @@
 
 use super::CpuBuffer;
 use super::pack::{Left, depth, panel_len};
+use super::parallel::for_tasks;
 use super::tile::{Multiply, Tile, TileProduct};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Panels of b that a task takes at most, and the number of tasks that is aimed at where there are fewer.
@@ -69,8 +69,11 @@ pub fn product<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, 
     }
     tasks.sort_by_key(|(first, i, rows, _)| (*first, *i, rows.start));
     let work: usize = jobs.iter().flat_map(|job| job.left.iter().map(|left| job.columns * left.m * left.k)).sum();
-    let run = |(_, i, rows, right): (usize, usize, Range<usize>, Range<usize>)| block(&jobs[i], rows, right);
-    if !spread || work < 1 << 16 { tasks.into_iter().for_each(run) } else { tasks.into_par_iter().for_each(run) }
+    let run = |task: usize| {
+        let (_, i, rows, right) = &tasks[task];
+        block(&jobs[*i], rows.clone(), right.clone());
+    };
+    if !spread || work < 1 << 16 { (0..tasks.len()).for_each(run) } else { for_tasks(tasks.len(), run) }
 }
 
 fn block<const MR: usize, const NR: usize, P: Pack<MR, NR>, F: Finish<MR, NR>>(
@@ -134,6 +137,24 @@ impl<'a> Shared<'a> {
     /// Borrows `y` for the tasks.
     pub fn new(y: &'a mut [f32]) -> Shared<'a> {
         Shared { start: y.as_mut_ptr(), len: y.len(), life: std::marker::PhantomData }
+    }
+
+    /// What begins at element `at`.
+    pub fn part(self, at: usize) -> Shared<'a> {
+        assert!(at <= self.len);
+        // SAFETY: inside the slice.
+        Shared { start: unsafe { self.start.add(at) }, len: self.len - at, life: self.life }
+    }
+
+    /// The elements at..at + len.
+    ///
+    /// # Safety
+    /// Nothing else reads or writes these elements while it lives.
+    #[inline(always)]
+    pub unsafe fn slice(&self, at: usize, len: usize) -> &'a mut [f32] {
+        assert!(at + len <= self.len);
+        // SAFETY: inside the slice that is borrowed, and the caller vouches that nothing else touches the elements.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
     }
 
     /// y[at..] = values

@@ -5,10 +5,10 @@
 
 use super::CpuBuffer;
 use super::conv::Sizes;
+use super::parallel::{for_chunks, for_tasks};
 use super::product::Shared;
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, TileProduct, with_tile};
-use rayon::prelude::*;
 
 /// Places of a transformed tile.
 const PLACES: usize = 16;
@@ -96,11 +96,14 @@ fn tiled<const MR: usize, const NR: usize>(face: &Face, source: &[f32], w: &[f32
     let [k, m] = face.channels;
     let panel = PLACES * k * MR;
     let mut left = CpuBuffer::uninit(m.div_ceil(MR) * panel);
-    left.par_chunks_mut(panel).enumerate().for_each(|(i, left)| {
-        vectorized(|| transform_weights::<MR>(face, w, i * MR, left));
+    for_chunks([&mut left[..]], panel, |i, [left]| {
+        vectorized(
+            #[inline(always)]
+            || transform_weights::<MR>(face, w, i * MR, left),
+        );
     });
     let y = Shared::new(y);
-    (0..face.tiles().div_ceil(NR)).into_par_iter().for_each(|i| block::<MR, NR>(face, source, &left, i * NR, y));
+    for_tasks(face.tiles().div_ceil(NR), |i| block::<MR, NR>(face, source, &left, i * NR, y));
 }
 
 /// left[place, k, r] = (G g Gᵀ)[place] of the weights of channel k and row first + r.
@@ -168,13 +171,16 @@ fn block<const MR: usize, const NR: usize>(face: &Face, source: &[f32], left: &[
         tile += len;
     }
     let mut panels = CpuBuffer::uninit(PLACES * k * NR + LANES);
-    vectorized(|| {
-        for channel in 0..k {
-            for segment in &segments {
-                transform_source::<NR>(face, source, channel, *segment, &mut panels);
+    vectorized(
+        #[inline(always)]
+        || {
+            for channel in 0..k {
+                for segment in &segments {
+                    transform_source::<NR>(face, source, channel, *segment, &mut panels);
+                }
             }
-        }
-    });
+        },
+    );
     let product = TileProduct::<MR, NR>::best();
     let mut tiles = [Tile::<MR, NR>::ZERO; PLACES];
     for (i, left) in left.chunks_exact(PLACES * k * MR).enumerate() {
@@ -182,14 +188,17 @@ fn block<const MR: usize, const NR: usize>(face: &Face, source: &[f32], left: &[
         for ((a, panel), tile) in left.chunks_exact(k * MR).zip(panels.chunks_exact(k * NR)).zip(&mut tiles) {
             Multiply { product, a, tile, wanted: [rows, last - first], add: false, alone: false }.run(panel);
         }
-        vectorized(|| {
-            for r in 0..rows {
-                for segment in &segments {
-                    // SAFETY: every tile of the result belongs to one block, every channel to one row of one panel.
-                    unsafe { transform_result(face, &tiles, r, *segment, i * MR + r, y) };
+        vectorized(
+            #[inline(always)]
+            || {
+                for r in 0..rows {
+                    for segment in &segments {
+                        // SAFETY: every tile of the result belongs to one block, every channel to one row of one panel.
+                        unsafe { transform_result(face, &tiles, r, *segment, i * MR + r, y) };
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

@@ -1,14 +1,13 @@
 //! Adam as one fused update of a parameter and its moments, in place where nothing else holds them.
 
 use crate::cpu::CpuBuffer;
-use crate::cpu::parallel::PIECE;
+use crate::cpu::parallel::{PIECE, for_chunks};
 use crate::cpu::simd::vectorized;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, MIN_BUFFER_BYTES, grid, tuning};
 use crate::shape::Shape;
 use crate::tensor::profile::measured;
 use crate::tensor::{Device, Storage, Tensor, no_grad};
-use rayon::prelude::*;
 use std::sync::Arc;
 
 /// The numbers of one step: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − step_size·m / (√v·v_scale + eps).
@@ -94,13 +93,16 @@ fn update(prepared: &PreparedStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) 
         }
         (Device::Cpu, Storage::F32(p), Storage::F32(g), Storage::F32(m), Storage::F32(v)) => {
             let (p, m, v) = (sole(p), sole(m), sole(v));
-            let pieces = p.par_chunks_mut(PIECE).zip(g.par_chunks(PIECE));
-            pieces.zip(m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE))).for_each(|((p, g), (m, v))| {
-                vectorized(|| {
-                    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                        update!(f32, s, p, g, m, v);
-                    }
-                });
+            for_chunks([&mut p[..], m, v], PIECE, |i, [p, m, v]| {
+                let g = &g[i * PIECE..];
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                            update!(f32, s, p, g, m, v);
+                        }
+                    },
+                );
             });
         }
         (Device::Gpu(gpu), Storage::Gpu(p), Storage::Gpu(g), Storage::Gpu(m), Storage::Gpu(v)) => {

@@ -1,6 +1,6 @@
 //! Batch normalisation over all axes but the channel axis 1, with fused passes for the value and the first gradient.
 
-use crate::cpu::parallel::for_rows;
+use crate::cpu::parallel::{for_chunks, for_rows};
 use crate::cpu::simd::vectorized;
 use crate::error::Result;
 use crate::gpu::tuning;
@@ -9,7 +9,6 @@ use crate::ops::bias_activation::Activation;
 use crate::ops::reduce::sum_run;
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, no_grad, reference_loops};
-use rayon::prelude::*;
 
 /// Elements of a channel that one GPU invocation takes in a statistics pass.
 const CHUNK: usize = 512;
@@ -183,9 +182,9 @@ impl Op for Moments {
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
         let (s, x) = (Sizes::of(x[0].shape), x[0].data);
         let (means, vars) = y.split_at_mut(s.c);
-        means.par_iter_mut().zip(vars).enumerate().with_min_len(4).for_each(|(c, (mean, var))| {
+        for_chunks([means, vars], 1, |c, [mean, var]| {
             let exact = s.channel(c).map(|run| sum_run(&x[run])).sum::<f64>() / s.count() as f64;
-            *mean = exact as f32;
+            mean[0] = exact as f32;
             let squares = |run: std::ops::Range<usize>| {
                 let mut lanes = [0.0f32; 16];
                 let rows = x[run].chunks_exact(16);
@@ -200,8 +199,12 @@ impl Op for Moments {
             };
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
-            *var = (vectorized(|| s.channel(c).map(squares).sum::<f64>()) / s.count() as f64 - shift * shift).max(0.0)
-                as f32;
+            var[0] = (vectorized(
+                #[inline(always)]
+                || s.channel(c).map(squares).sum::<f64>(),
+            ) / s.count() as f64
+                - shift * shift)
+                .max(0.0) as f32;
         });
     }
 
@@ -344,28 +347,39 @@ fn scales(moments: &[f32], gamma: &[f32], eps: f64) -> Vec<f32> {
     vars.iter().zip(gamma).map(|(&var, &gamma)| (gamma as f64 / (var as f64 + eps).sqrt()) as f32).collect()
 }
 
-/// Σ dy and Σ dy·(x − mean) over channel c: 8 lanes in f32 over each run, the runs in f64.
+/// Σ dy and Σ dy·(x − mean) over channel c: lanes in f32 over each run, lane by lane in f64 over the runs.
 #[inline(always)]
 fn dot_runs(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
-    let (mut total, mut total_dot) = (0.0f64, 0.0f64);
+    match s.l {
+        256.. => dot_lanes::<32>(s, c, mean, x, dy),
+        16.. => dot_lanes::<16>(s, c, mean, x, dy),
+        _ => dot_lanes::<8>(s, c, mean, x, dy),
+    }
+}
+
+#[inline(always)]
+fn dot_lanes<const LANES: usize>(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
+    let (mut totals, mut total_dots) = ([0.0f64; LANES], [0.0f64; LANES]);
     for run in s.channel(c) {
         let (x, dy) = (&x[run.clone()], &dy[run]);
-        let mut lanes = [[0.0f32; 8]; 2];
-        let (x_rows, dy_rows) = (x.chunks_exact(8), dy.chunks_exact(8));
-        for (&x, &dy) in x_rows.remainder().iter().zip(dy_rows.remainder()) {
-            total += dy as f64;
-            total_dot += (dy * (x - mean)) as f64;
+        let (mut sums, mut dots) = ([0.0f32; LANES], [0.0f32; LANES]);
+        let (x_rows, dy_rows) = (x.chunks_exact(LANES), dy.chunks_exact(LANES));
+        for (i, (&x, &dy)) in x_rows.remainder().iter().zip(dy_rows.remainder()).enumerate() {
+            totals[i] += dy as f64;
+            total_dots[i] += (dy * (x - mean)) as f64;
         }
         for (x, dy) in x_rows.zip(dy_rows) {
-            for i in 0..8 {
-                lanes[0][i] += dy[i];
-                lanes[1][i] += dy[i] * (x[i] - mean);
+            for i in 0..LANES {
+                sums[i] += dy[i];
+                dots[i] += dy[i] * (x[i] - mean);
             }
         }
-        total += lanes[0].iter().map(|&v| v as f64).sum::<f64>();
-        total_dot += lanes[1].iter().map(|&v| v as f64).sum::<f64>();
+        for i in 0..LANES {
+            totals[i] += sums[i] as f64;
+            total_dots[i] += dots[i] as f64;
+        }
     }
-    (total, total_dot)
+    (totals.iter().sum(), total_dots.iter().sum())
 }
 
 /// y [2, C]: Σ dy and Σ dy·x̂ of each channel, which are the gradients by beta and gamma. First order only.
@@ -410,10 +424,13 @@ impl Op for BatchNormSums {
         let s = Sizes::of(x[0].shape);
         let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
         let (sums, dots) = y.split_at_mut(s.c);
-        sums.par_iter_mut().zip(dots).enumerate().with_min_len(4).for_each(|(c, (sum, dot))| {
-            let (total, total_dot) = vectorized(|| dot_runs(s, c, x[1].data[c], x[0].data, x[2].data));
-            *sum = total as f32;
-            *dot = (total_dot * inv[c] as f64) as f32;
+        for_chunks([sums, dots], 1, |c, [sum, dot]| {
+            let (total, total_dot) = vectorized(
+                #[inline(always)]
+                || dot_runs(s, c, x[1].data[c], x[0].data, x[2].data),
+            );
+            sum[0] = total as f32;
+            dot[0] = (total_dot * inv[c] as f64) as f32;
         });
     }
 

@@ -1,13 +1,13 @@
 //! Matrix products, batched, with either operand transposed: y = a·b.
 
 use crate::cpu::matmul::{Matrix, matmul};
+use crate::cpu::parallel::for_chunks;
 use crate::error::Result;
 use crate::gpu::gemm::{self, Operand, Product, Target};
 use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
-use rayon::prelude::*;
 
 /// y[s, i, j] = Σ_l a[s, i, l]·b[s, l, j], with a read as [s, l, i] if `transpose_a` and b as [s, j, l] if `transpose_b`.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,7 @@ impl Op for Matmul {
             let (a, b) = operands(0);
             matmul(y, a, b);
         } else {
-            y.par_chunks_mut(m * n).enumerate().for_each(|(s, y)| {
+            for_chunks([y], m * n, |s, [y]| {
                 let (a, b) = operands(s);
                 matmul(y, a, b);
             });

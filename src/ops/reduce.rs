@@ -1,13 +1,12 @@
 //! Sums over axes, and the means and broadcast sums that are made of them.
 
-use crate::cpu::parallel::{PIECE, for_pieces, for_rows};
+use crate::cpu::parallel::{PIECE, for_chunks, for_pieces, for_rows};
 use crate::cpu::simd::vectorized;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, Span, grid, in_pieces, reach};
 use crate::ops::layout::{MAX_RANK, padded};
 use crate::shape::{Shape, collapse};
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
-use rayon::prelude::*;
 
 /// Elements one GPU invocation sums; longer sums go over several passes (old drivers stop loops after 65,535 turns).
 const CHUNK: usize = 1024;
@@ -92,7 +91,10 @@ pub(crate) fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> us
 
 /// Σ of a contiguous run: 16 lanes in f32 over at most 4,096 elements, those totals in f64.
 pub(crate) fn sum_run(x: &[f32]) -> f64 {
-    vectorized(|| sum_lanes(x))
+    vectorized(
+        #[inline(always)]
+        || sum_lanes(x),
+    )
 }
 
 #[inline(always)]
@@ -228,7 +230,10 @@ impl Op for Sum {
             summed.1.pop();
             let outer: usize = summed.0.iter().product();
             if y.len() == 1 && outer == 1 {
-                let parts: Vec<f64> = x.data.par_chunks(PIECE).map(sum_run).collect();
+                let mut parts = vec![0.0; x.data.len().div_ceil(PIECE)];
+                for_chunks([&mut parts[..]], 1, |i, [part]| {
+                    part[0] = sum_run(&x.data[i * PIECE..x.data.len().min((i + 1) * PIECE)]);
+                });
                 y[0] = parts.iter().sum::<f64>() as f32;
                 return;
             }
@@ -237,7 +242,7 @@ impl Op for Sum {
                 (0..outer).map(|i| sum_run(&x.data[base + offset(i, &summed)..][..run])).sum::<f64>() as f32
             };
             if x.data.len() > PIECE {
-                y.par_iter_mut().enumerate().with_min_len(4).for_each(|(o, y)| *y = one(o));
+                for_chunks([y], 4, |i, [y]| y.iter_mut().enumerate().for_each(|(o, y)| *y = one(4 * i + o)));
             } else {
                 y.iter_mut().enumerate().for_each(|(o, y)| *y = one(o));
             }
