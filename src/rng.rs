@@ -29,6 +29,8 @@ pub enum Domain {
     Pool = 10,
     /// Which patches are compared, and whether images are mirrored for it; the index is `step << 8` plus a layer's number.
     Patches = 11,
+    /// Ways through the latent space: index 0 to 2^32 where projection begins, from there on variations.
+    Walk = 32,
 }
 
 /// One block of Philox4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").

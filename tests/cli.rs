@@ -1,5 +1,6 @@
 //! The program as users meet it: commands, messages, exit codes, signals.
 
+mod design;
 mod lanes;
 mod tutorials;
 

@@ -12,6 +12,7 @@ mod golden;
 mod gradients;
 mod kernels;
 mod known_values;
+mod latent;
 mod layering;
 mod memory;
 mod models;

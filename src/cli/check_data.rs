@@ -1,9 +1,10 @@
 //! `toile check-data`: what a data set holds and what is wrong with it.
 
+use super::common::command;
 use super::print_line;
-use crate::data::{DataSpec, Fit, inspect, open};
+use crate::data::{DataSpec, Fit, inspect, licences_of_source, open};
 use crate::error::{Error, Result};
-use crate::report::{image_grid, save_png};
+use crate::report::{Provenance, Tiling, image_grid, save_png};
 use std::path::PathBuf;
 
 /// Reads every image of a data set and says what is in it
@@ -104,7 +105,13 @@ pub fn run(args: Args) -> Result<u8> {
             }
         }
         let sheet = image_grid(&images, count, c, h, w, args.grid[1].min(count), 1, 2);
-        save_png(path, &sheet, &[("data".into(), source.describe())], args.force)?;
+        let mut made =
+            Provenance::new(&command()).with("data", source.describe()).with("data-hash", source.fingerprint());
+        if let Some(licence) = licences_of_source(&args.source)? {
+            made = made.with("data-licence", licence);
+        }
+        let tiles = Tiling::of_image_grid(count, [h, w], args.grid[1].min(count), 1, 2);
+        save_png(path, &sheet, made.tiles(&tiles).text(), args.force)?;
         if !args.json {
             print_line(&format!("sheet: {}", path.display()))?;
         }

@@ -1,12 +1,13 @@
 //! `toile metrics`: what a translation run makes of pictures that it was not trained on.
 
+use super::common::command;
 use super::{device, print_line, use_threads};
 use crate::data::garments::Pattern;
 use crate::data::{Domains, Source, open_domains};
 use crate::error::{Error, Result};
 use crate::metrics::silhouette::{overlap, silhouette};
 use crate::nn::Mode;
-use crate::report::{image_grid, save_png};
+use crate::report::{ModelIdentity, Provenance, Tiling, image_grid, save_png};
 use crate::train::translate::{Applied, Direction};
 use crate::train::{RunFolder, classifier};
 use std::path::PathBuf;
@@ -43,6 +44,9 @@ pub struct Args {
     /// Draws originals and results, and the right answers of pairs, into this PNG.
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
+    /// Licence of the data, recorded in the sheet where training found none.
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
     /// Replaces a sheet that exists.
     #[arg(long)]
     force: bool,
@@ -111,14 +115,14 @@ pub fn run(args: Args) -> Result<u8> {
         let columns = images * (12 / images);
         let scale = (64 / h.max(w)).clamp(1, 8) as u32;
         let grid = image_grid(&sheet, count * images, c, h, w, columns, scale, 2);
-        let text = [
-            ("Software", concat!("toile ", env!("CARGO_PKG_VERSION")).to_string()),
-            ("run", args.run.display().to_string()),
-            ("step", applied.step.to_string()),
-            ("direction", args.direction.clone()),
-        ]
-        .map(|(key, value)| (key.to_string(), value));
-        save_png(path, &grid, &text, args.force)?;
+        let [model, data] = applied.identity.clone();
+        let (recipe, data_licence) = (applied.recipe().name.clone(), applied.data_licence.clone());
+        let identity = ModelIdentity { run: args.run.clone(), recipe, step: applied.step, model, data, data_licence };
+        let made = Provenance::new(&command())
+            .model(&identity, args.licence.as_deref())
+            .with("direction", &args.direction)
+            .tiles(&Tiling::of_image_grid(count * images, [h, w], columns, scale, 2));
+        save_png(path, &grid, made.text(), args.force)?;
     }
     let distance = (!distances.is_empty()).then(|| mean(&distances));
     let found = match &judge {

@@ -1,17 +1,23 @@
 //! Commands and options.
 
+mod audit;
 mod bench;
 mod bench_profile;
+mod blend;
 mod check_data;
 mod classify;
+mod common;
 mod device;
 mod devices;
+mod interpolate;
 mod metrics;
+mod points;
 mod progress;
 mod sample;
 mod selftest;
 mod train;
 mod translate;
+mod variations;
 mod verify;
 
 use crate::error::{Error, Result};
@@ -30,6 +36,9 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Sample(sample::Args),
+    Interpolate(interpolate::Args),
+    Blend(blend::Args),
+    Variations(variations::Args),
     Translate(translate::Args),
     Metrics(metrics::Args),
     Classify(classify::Args),
@@ -37,6 +46,7 @@ enum Command {
     Devices(devices::Args),
     Verify(verify::Args),
     CheckData(check_data::Args),
+    Audit(audit::Args),
     Bench(bench::Args),
 }
 
@@ -47,6 +57,8 @@ pub fn run() -> u8 {
 
 /// The same for other arguments, of which the first is the program's name.
 pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterator<Item = T>) -> u8 {
+    let arguments: Vec<std::ffi::OsString> = arguments.into_iter().map(Into::into).collect();
+    common::remember_command(&arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -58,6 +70,9 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Interpolate(args) => interpolate::run(args),
+        Command::Blend(args) => blend::run(args),
+        Command::Variations(args) => variations::run(args),
         Command::Translate(args) => translate::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Classify(args) => classify::run(args),
@@ -65,6 +80,7 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
         Command::Devices(args) => devices::run(args),
         Command::Verify(args) => verify::run(args),
         Command::CheckData(args) => check_data::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Bench(args) => bench::run(args),
     };
     match result {

@@ -142,3 +142,43 @@ impl Observer for Progress {
         }
     }
 }
+
+/// Shows how far work of known length is: a bar on a terminal, a line every ten seconds elsewhere.
+pub struct Count {
+    what: String,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    total: usize,
+    last_line: Instant,
+}
+
+impl Count {
+    /// `total` steps of `what`; `quiet` shows nothing.
+    pub fn new(quiet: bool, total: usize, what: &str) -> Count {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{prefix}  {bar:24} {pos}/{len}  {msg}  {eta} left");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(total as u64).with_style(style).with_prefix(what.to_string())
+        });
+        Count { what: what.into(), quiet, bar, total, last_line: Instant::now() }
+    }
+
+    /// So many steps are done.
+    pub fn at(&mut self, done: usize, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+            bar.set_message(message.to_string());
+        } else if !self.quiet && self.last_line.elapsed() >= LINE_EVERY {
+            super::say(&format!("{}: {done}/{}  {message}", self.what, self.total));
+            self.last_line = Instant::now();
+        }
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! `toile sample`: pictures from a trained run.
 
+use super::common::command;
 use super::{device, print_line, use_threads};
 use crate::error::{Error, Result};
 use crate::nn::Mode;
-use crate::report::{image_grid, save_png};
-use crate::train::gan_training::{generate, sample_latents};
-use crate::train::{Gan, RunFolder, checkpoint};
+use crate::report::{Provenance, Tiling, image_grid, save_png};
+use crate::train::RunFolder;
+use crate::train::gan_training::sample_latents;
+use crate::train::latent::TrainedGenerator;
 use std::path::PathBuf;
 
 /// Draws pictures with a run's generator
@@ -49,6 +51,9 @@ pub struct Args {
     /// Writes single pictures into this folder instead of a grid.
     #[arg(long, value_name = "DIR")]
     single: Option<PathBuf>,
+    /// Licence of the data that the run was trained on, recorded in the PNG where training found none.
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
     /// Replaces files that exist.
     #[arg(long)]
     force: bool,
@@ -95,39 +100,26 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let folder = RunFolder::read(&args.run)?;
     let recipe = folder.recipe()?;
-    let steps = folder.checkpoints()?;
-    let step = match args.step {
-        Some(step) if steps.contains(&step) => step,
-        Some(step) => {
-            return usage(format!("--step {step}: {} has checkpoints of steps {steps:?}", args.run.display()));
-        }
-        None => *steps.last().ok_or_else(|| Error::Train(format!("{} holds no checkpoint yet", args.run.display())))?,
-    };
+    let step = folder.checkpoint_step(args.step)?;
     let [c, h, w] = recipe.image_shape();
     let scale = args.scale.unwrap_or((84 / h.max(w)).clamp(1, 8) as u32);
     if args.single.is_none() {
         check_grid(args.count, args.columns, [h, w], scale)?;
     }
     let (device, _) = device::open(&args.device)?;
-    let gan = Gan::new(&recipe, &device)?;
-    checkpoint::load(&folder.checkpoint(step))?.restore(&gan.state())?;
+    let generator = TrainedGenerator::load(&folder, Some(step), &device)?;
 
     let z = sample_latents(args.seed, args.count, recipe.generator.latent, args.truncation);
     let mode = if args.statistics == "batch" { Mode::BatchStatistics } else { Mode::Inference };
-    let images = generate(&gan, &z, &recipe, &device, mode)?;
+    let images = generator.generate(&z, mode)?;
     let how = |which: String| {
-        let truncation = args.truncation.map_or("none".into(), |t| t.to_string());
-        [
-            ("Software", concat!("toile ", env!("CARGO_PKG_VERSION")).to_string()),
-            ("run", args.run.display().to_string()),
-            ("recipe", recipe.name.clone()),
-            ("step", step.to_string()),
-            ("seed", args.seed.to_string()),
-            ("pictures", which),
-            ("truncation", truncation),
-            ("statistics", args.statistics.clone()),
-        ]
-        .map(|(key, value)| (key.to_string(), value))
+        let truncation = args.truncation.map_or("none".to_string(), |t| t.to_string());
+        Provenance::new(&command())
+            .model(&generator.identity, args.licence.as_deref())
+            .with("seed", args.seed)
+            .with("pictures", which)
+            .with("truncation", truncation)
+            .with("statistics", &args.statistics)
     };
     let mut written = Vec::new();
     if let Some(folder) = &args.single {
@@ -135,14 +127,15 @@ pub fn run(args: Args) -> Result<u8> {
         for (i, image) in images.chunks(c * h * w).enumerate() {
             let path = folder.join(format!("seed-{}-{i:04}.png", args.seed));
             let picture = image_grid(image, 1, c, h, w, 1, args.scale.unwrap_or(1), 0);
-            save_png(&path, &picture, &how(i.to_string()), args.force)?;
+            save_png(&path, &picture, how(i.to_string()).text(), args.force)?;
             written.push(path);
         }
     } else {
         let default = || args.run.join("samples").join(format!("seed-{}-step-{step:06}.png", args.seed));
         let path = args.out.clone().unwrap_or_else(default);
         let grid = image_grid(&images, args.count, c, h, w, args.columns.min(args.count), scale, 2);
-        save_png(&path, &grid, &how(format!("0 to {}", args.count - 1)), args.force)?;
+        let tiles = Tiling::of_image_grid(args.count, [h, w], args.columns.min(args.count), scale, 2);
+        save_png(&path, &grid, how(format!("0 to {}", args.count - 1)).tiles(&tiles).text(), args.force)?;
         written.push(path);
     }
     if args.json {

@@ -1,12 +1,13 @@
 //! `toile translate`: a trained translator applied to pictures.
 
+use super::common::command;
 use super::{device, print_line, say, use_threads};
 use crate::data::{image_files, read_image};
 use crate::error::{Error, Result};
 use crate::nn::Mode;
-use crate::report::{save_png, save_png_rgba};
+use crate::report::{ModelIdentity, Provenance, save_png, save_png_rgba};
 use crate::train::RunFolder;
-use crate::train::translate::{Applied, Direction, content_hash};
+use crate::train::translate::{Applied, Direction};
 use image::DynamicImage;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,9 @@ pub struct Args {
     /// The checkpoint of this step [default: the newest].
     #[arg(long, value_name = "N")]
     step: Option<u64>,
+    /// Licence of the pictures, recorded in what becomes of them [default: what a file LICENCES beside them says].
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
     /// Replaces files that exist.
     #[arg(long)]
     force: bool,
@@ -87,11 +91,11 @@ pub fn run(args: Args) -> Result<u8> {
         let picture = read_image(from)?;
         let transparent = picture.color().has_alpha();
         let translated = applied.translate(from, picture, number as u64, mode, args.as_trained)?;
-        let text = provenance(&args, &applied, from, number)?;
+        let made = provenance(&args, &applied, from, number)?;
         if transparent {
-            save_png_rgba(to, &translated, &text, args.force)?;
+            save_png_rgba(to, &translated, made.text(), args.force)?;
         } else {
-            save_png(to, &DynamicImage::from(translated).into_rgb8(), &text, args.force)?;
+            save_png(to, &DynamicImage::from(translated).into_rgb8(), made.text(), args.force)?;
         }
         if !args.quiet {
             say(&format!("{}/{}  {}", number + 1, work.len(), to.display()));
@@ -140,21 +144,14 @@ fn outputs(images: &[PathBuf], out: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     Ok(work)
 }
 
-fn provenance(args: &Args, applied: &Applied, from: &Path, number: usize) -> Result<Vec<(String, String)>> {
+fn provenance(args: &Args, applied: &Applied, from: &Path, number: usize) -> Result<Provenance> {
     let [model, data] = applied.identity.clone();
-    Ok([
-        ("Software", concat!("toile ", env!("CARGO_PKG_VERSION")).to_string()),
-        ("run", args.run.display().to_string()),
-        ("recipe", applied.recipe().name.clone()),
-        ("step", applied.step.to_string()),
-        ("model", model),
-        ("data", data),
-        ("content", from.display().to_string()),
-        ("content-hash", content_hash(from)?),
-        ("direction", args.direction.clone()),
-        ("statistics", args.statistics.clone()),
-        ("seed", format!("{}, picture {number}", args.seed)),
-    ]
-    .map(|(key, value)| (key.to_string(), value))
-    .to_vec())
+    let (recipe, data_licence) = (applied.recipe().name.clone(), applied.data_licence.clone());
+    let identity = ModelIdentity { run: args.run.clone(), recipe, step: applied.step, model, data, data_licence };
+    Ok(Provenance::new(&command())
+        .model(&identity, None)
+        .picture("content", from, args.licence.as_deref())?
+        .with("direction", &args.direction)
+        .with("statistics", &args.statistics)
+        .with("seed", format!("{}, picture {number}", args.seed)))
 }

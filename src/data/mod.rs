@@ -14,6 +14,7 @@ pub mod garments;
 mod halves;
 mod idx;
 mod inspect;
+mod licences;
 mod loader;
 mod open;
 
@@ -27,6 +28,7 @@ pub use folder::{ImageFolder, image_files, read_image};
 pub use halves::Halves;
 pub use idx::{FASHION_MNIST_FOLDER, Idx, IdxImages, Replicated, read_idx};
 pub use inspect::{Inspection, inspect};
+pub use licences::{Licences, licence_of, licences_of_source};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use open::{CACHE_BYTES, DataSpec, open};
 

@@ -186,6 +186,11 @@ impl Sequential {
         (y, between)
     }
 
+    /// The output where `edit` may replace what each layer, told by its name, gives to the next.
+    pub fn forward_edited(&self, x: &Tensor, mode: Mode, edit: &mut dyn FnMut(&str, Tensor) -> Tensor) -> Tensor {
+        self.layers.iter().fold(x.clone(), |x, (name, layer)| edit(name, layer.forward(&x, mode)))
+    }
+
     /// What the layers of these names give, in the layers' order; nothing behind the last of them is computed.
     pub fn features(&self, x: &Tensor, mode: Mode, names: &[String]) -> Vec<Tensor> {
         let (mut y, mut between) = (x.clone(), Vec::new());

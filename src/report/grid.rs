@@ -103,6 +103,15 @@ fn encode(
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(colour);
     encoder.set_depth(png::BitDepth::Eight);
+    add_text(&mut encoder, text)?;
+    let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
+    writer.write_image_data(pixels).map_err(|e| e.to_string())?;
+    writer.finish().map_err(|e| e.to_string())?;
+    Ok(bytes)
+}
+
+/// Adds what a PNG says of itself.
+pub(super) fn add_text(encoder: &mut png::Encoder<&mut Vec<u8>>, text: &[(String, String)]) -> Result<(), String> {
     for (keyword, value) in text {
         if !(1..=79).contains(&keyword.len())
             || keyword.trim() != keyword
@@ -118,10 +127,7 @@ fn encode(
         if latin { encoder.add_text_chunk(keyword, value) } else { encoder.add_itxt_chunk(keyword, value) }
             .map_err(|e| e.to_string())?;
     }
-    let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
-    writer.write_image_data(pixels).map_err(|e| e.to_string())?;
-    writer.finish().map_err(|e| e.to_string())?;
-    Ok(bytes)
+    Ok(())
 }
 
 /// The texts in a PNG that stand before its pixels, as [`save_png`] writes them: `tEXt` first, then `iTXt`.

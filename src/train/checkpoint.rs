@@ -24,6 +24,9 @@ pub struct Header {
     pub images_seen: u64,
     /// Identifies the data ([`crate::data::Source::fingerprint`]).
     pub data: String,
+    /// The data's licences, where they are stated ([`crate::data::licences_of_source`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licences: Option<String>,
     /// The device's kind, for the number format: `reference` holds f64.
     pub device: String,
     /// Checksum of all values; filled in by [`save`].

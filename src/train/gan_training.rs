@@ -8,7 +8,7 @@ use super::translation::Losses;
 use crate::data::{self, Loader, LoaderOptions, Source};
 use crate::error::Result;
 use crate::nn::{Mode, Module, Parameter};
-use crate::report::{Panel, image_grid};
+use crate::report::{Panel, Tiling, image_grid};
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor};
 use std::sync::Arc;
@@ -60,6 +60,10 @@ impl Training for GanTraining {
         self.source.fingerprint()
     }
 
+    fn licences(&self) -> Result<Option<String>> {
+        data::licences_of_source(&self.recipe.data.source)
+    }
+
     fn images_per_step(&self) -> usize {
         self.recipe.images_per_step()
     }
@@ -103,7 +107,9 @@ impl Training for GanTraining {
         let [c, h, w] = self.recipe.image_shape();
         let scale = (84 / h.max(w)).clamp(1, 8) as u32;
         let image = image_grid(&images, count, c, h, w, columns, scale, 2);
-        Ok(Picture { image, text: vec![("statistics".into(), "running".into())] })
+        let tiles = Tiling::of_image_grid(count, [h, w], columns, scale, 2).text();
+        let text = vec![("statistics".into(), "running".into()), (Tiling::KEY.into(), tiles)];
+        Ok(Picture { image, text })
     }
 
     fn panels(&self) -> [Panel<'static>; 2] {

@@ -21,6 +21,14 @@ pub trait Training {
     /// Equal for equal data, on every machine.
     fn fingerprint(&self) -> String;
 
+    /// The data's licences, where they are stated.
+    ///
+    /// # Errors
+    /// A `LICENCES` file that cannot be read.
+    fn licences(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Real images that a step takes (of each domain).
     fn images_per_step(&self) -> usize;
 
@@ -171,6 +179,8 @@ struct Run<'a> {
     step: u64,
     device: &'a Device,
     note: Option<String>,
+    /// The data's licences, where they are stated.
+    licences: Option<String>,
 }
 
 impl<'a> Run<'a> {
@@ -199,7 +209,8 @@ impl<'a> Run<'a> {
         }
         let record = Record::open(&folder.metrics(), step)?;
         let name = folder.any_recipe()?.name().to_string();
-        Ok(Run { config, training, folder, name, record, step, device, note })
+        let licences = training.licences()?;
+        Ok(Run { config, training, folder, name, record, step, device, note, licences })
     }
 
     /// Reads the step's losses and records them; a loss that is not a number ends the run.
@@ -229,6 +240,7 @@ impl<'a> Run<'a> {
             step: self.step,
             images_seen: self.step * self.training.images_per_step() as u64,
             data: self.training.fingerprint(),
+            licences: self.licences.clone(),
             device: self.device.name().into(),
             content: String::new(),
         };
@@ -248,7 +260,9 @@ impl<'a> Run<'a> {
             ("step", self.step.to_string()),
             ("seed", self.config.seed.to_string()),
         ];
-        let text: Vec<_> = own.map(|(key, value)| (key.to_string(), value)).into_iter().chain(text).collect();
+        let licence = self.licences.iter().map(|licences| ("data-licence", licences.clone()));
+        let own = own.into_iter().chain(licence).map(|(key, value)| (key.to_string(), value));
+        let text: Vec<_> = own.chain(text).collect();
         save_png(&path, &image, &text, true)?;
         let steps: Vec<u64> = self.record.rows.iter().map(|row| row.step).collect();
         let value = |name: &str| self.record.rows.iter().map(|row| row.value(name)).collect();

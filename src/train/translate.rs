@@ -4,7 +4,7 @@ use super::checkpoint;
 use super::folder::RunFolder;
 use super::recipe::{Method, TranslationRecipe, available_memory};
 use super::translation::init;
-use crate::data::{Fingerprint, Fitting};
+use crate::data::Fitting;
 use crate::error::{Error, Result};
 use crate::models::{Translator, TranslatorSpec};
 use crate::nn::{Draws, Mode, Module, Strips, prefixed};
@@ -36,6 +36,8 @@ pub struct Applied {
     pub step: u64,
     /// What identifies the checkpoint's values and the data that it was trained on.
     pub identity: [String; 2],
+    /// The data's licences, where they were stated.
+    pub data_licence: Option<String>,
 }
 
 impl Applied {
@@ -70,7 +72,8 @@ impl Applied {
         let name = if direction == Direction::AToB { "g_a" } else { "g_b" };
         loaded.restore_part(&prefixed(name, [network.parameters(), network.buffers()].concat()))?;
         let identity = [loaded.header.content.clone(), loaded.header.data.clone()];
-        Ok(Applied { network, recipe, draws, device: device.clone(), step, identity })
+        let data_licence = loaded.header.licences.clone();
+        Ok(Applied { network, recipe, draws, device: device.clone(), step, identity, data_licence })
     }
 
     /// The run's recipe.
@@ -208,15 +211,6 @@ fn mirrored(i: usize, len: usize) -> usize {
     let period = 2 * (len - 1);
     let i = i % period;
     i.min(period - i)
-}
-
-/// What identifies a picture's file.
-///
-/// # Errors
-/// A file that cannot be read.
-pub fn content_hash(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io("cannot read the image", path, error))?;
-    Ok(Fingerprint::new("file").bytes(&bytes).text())
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use super::cyclegan::CycleTraining;
 use super::pix2pix::Pix2pix;
 use super::recipe::{self, TranslationRecipe};
 use super::run::{Picture, Training};
-use crate::data::{Domains, Loader, LoaderOptions, open_domains};
+use crate::data::{Domains, Loader, LoaderOptions, licences_of_source, open_domains};
 use crate::error::Result;
 use crate::nn::init::Initializer;
 use crate::nn::{Draws, Parameter};
 use crate::optim::Adam;
-use crate::report::{Panel, image_grid};
+use crate::report::{Panel, Tiling, image_grid};
 use crate::tensor::{Device, Tensor, no_grad};
 
 /// Losses of a step by name, each a tensor of one element.
@@ -89,6 +89,14 @@ impl Training for Translation {
         self.domains.fingerprint()
     }
 
+    fn licences(&self) -> Result<Option<String>> {
+        let of = |source: &String| licences_of_source(source);
+        let a = of(&self.recipe.data.source)?;
+        let b = self.recipe.data.source_b.as_ref().map(of).transpose()?.flatten();
+        let both: Vec<String> = [a, b].into_iter().flatten().collect();
+        Ok((!both.is_empty()).then(|| both.join("; ")))
+    }
+
     fn images_per_step(&self) -> usize {
         self.recipe.train.batch
     }
@@ -142,7 +150,8 @@ impl Training for Translation {
         }
         let scale = (128 / h.max(w)).clamp(1, 8) as u32;
         let image = image_grid(&values, count * columns.len(), c, h, w, columns.len(), scale, 2);
-        Ok(Picture { image, text: vec![("columns".into(), columns.join(", "))] })
+        let tiles = Tiling::of_image_grid(count * columns.len(), [h, w], columns.len(), scale, 2).text();
+        Ok(Picture { image, text: vec![("columns".into(), columns.join(", ")), (Tiling::KEY.into(), tiles)] })
     }
 
     fn panels(&self) -> [Panel<'static>; 2] {
