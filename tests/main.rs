@@ -7,6 +7,7 @@ mod classifier;
 mod determinism;
 mod devices;
 mod extremes;
+mod features;
 mod gan;
 mod golden;
 mod gradients;

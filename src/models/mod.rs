@@ -2,6 +2,7 @@
 
 pub mod classifier;
 pub mod dcgan;
+pub mod features;
 pub mod layers;
 pub mod patch;
 pub mod resnet;
@@ -11,6 +12,7 @@ pub mod translator;
 pub mod unet;
 
 pub use classifier::{Classifier, ClassifierSpec};
+pub use features::FeatureNetwork;
 pub use layers::{LayerSpec, ShapeError, build, output_shape};
 pub use patch::{Norm, PatchSpec};
 pub use resnet::{Down, ResnetSpec, Up};
