@@ -29,6 +29,12 @@ pub enum Domain {
     Pool = 10,
     /// Which patches are compared, and whether images are mirrored for it; the index is `step << 8` plus a layer's number.
     Patches = 11,
+    /// Which block of a style lies where in a cloth made of it; the index is 0.
+    Quilt = 12,
+    /// What `stylize` draws in a step: windows, patches, projections; the index is `step << 8` plus the use.
+    Stylize = 13,
+    /// Directions that a measure projects on; the index is the direction.
+    Measure = 14,
 }
 
 /// One block of Philox4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").

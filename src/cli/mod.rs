@@ -6,10 +6,12 @@ mod check_data;
 mod classify;
 mod device;
 mod devices;
+mod draw;
 mod metrics;
 mod progress;
 mod sample;
 mod selftest;
+mod stylize;
 mod train;
 mod translate;
 mod verify;
@@ -31,6 +33,8 @@ enum Command {
     Train(train::Args),
     Sample(sample::Args),
     Translate(translate::Args),
+    Stylize(stylize::Args),
+    Draw(draw::Args),
     Metrics(metrics::Args),
     Classify(classify::Args),
     Selftest(selftest::Args),
@@ -59,6 +63,8 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
         Command::Train(args) => train::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Translate(args) => translate::run(args),
+        Command::Stylize(args) => stylize::run(args),
+        Command::Draw(args) => draw::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Classify(args) => classify::run(args),
         Command::Selftest(args) => selftest::run(args),

@@ -1,4 +1,7 @@
 //! Measures of what trained networks make.
 
 pub mod classifier;
+pub mod colour;
+pub mod edges;
+pub mod patches;
 pub mod silhouette;

@@ -7,6 +7,7 @@ pub mod patch;
 pub mod resnet;
 pub mod seed;
 pub mod sngan;
+pub mod stylist;
 pub mod translator;
 pub mod unet;
 
@@ -14,5 +15,6 @@ pub use classifier::{Classifier, ClassifierSpec};
 pub use layers::{LayerSpec, ShapeError, build, output_shape};
 pub use patch::{Norm, PatchSpec};
 pub use resnet::{Down, ResnetSpec, Up};
+pub use stylist::{CRITIC_STEP, Stylist, StylistSpec, patch_critic};
 pub use translator::{Translator, TranslatorSpec};
 pub use unet::{Unet, UnetSpec};

@@ -13,6 +13,7 @@ pub mod pool;
 pub mod recipe;
 pub mod record;
 pub mod run;
+pub mod stylize;
 pub mod translate;
 pub mod translation;
 
@@ -53,6 +54,7 @@ pub fn train_any(
             let mut translation = Translation::new(recipe, device)?;
             run::run(recipe, &recipe.train, &mut translation, folder, device, stop, observer)
         }
+        AnyRecipe::Stylize(recipe) => Err(recipe::saved_style(&recipe.name)),
     }
 }
 
