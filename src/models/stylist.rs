@@ -25,7 +25,8 @@ pub struct StylistSpec {
 /// x + strength·(a·(z − x) + b).
 ///
 /// Fully convolutional and without normalisation, so that what it does at a place depends on that place's surroundings
-/// alone. Its last layer starts at 0: the untrained network leaves the picture as it is.
+/// alone. Its last layer starts at 0: the untrained network leaves the picture as it is, or, its gates opened
+/// ([`Stylist::open_gates`]), lays the cloth over it.
 pub struct Stylist {
     /// Of the picture alone; what is compared to keep content is taken from here.
     content: Sequential,
@@ -78,6 +79,16 @@ impl StylistSpec {
 }
 
 impl Stylist {
+    /// Sets where the gates start: 0 leaves the picture as it is, 1 takes the cloth.
+    pub fn open_gates(&self, by: f64) {
+        for (name, bias) in self.head.parameters() {
+            if name == "conv2.bias" {
+                let device = bias.get().device().clone();
+                bias.set(Tensor::from_f64(&device, [6], &[by, by, by, 0.0, 0.0, 0.0]));
+            }
+        }
+    }
+
     /// Height and width must be multiples of this.
     pub const MULTIPLE: usize = 2;
 

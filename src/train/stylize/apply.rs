@@ -28,6 +28,8 @@ pub struct Change {
     shares: Option<Vec<f32>>,
     /// What is added to the rest.
     ground: [f32; 3],
+    /// The least and greatest value of each channel that the style has, but for its outermost hundredths.
+    limits: [[f32; 2]; 3],
 }
 
 impl Restyler {
@@ -91,18 +93,36 @@ pub fn change(network: &Stylist, style: &Style, config: &Config, content: &Conte
         }
         _ => [0.0; 3],
     };
-    Ok(Change { planes: Planes { size: own, values }, shares, ground })
+    Ok(Change { planes: Planes { size: own, values }, shares, ground, limits: limits(style) })
+}
+
+/// The range of each channel's values inside a style.
+fn limits(style: &Style) -> [[f32; 2]; 3] {
+    let area = style.small.area();
+    [0, 1, 2].map(|c| {
+        let inside = |i: &usize| style.inside.as_ref().is_none_or(|inside| inside[*i]);
+        let mut values: Vec<f32> = (0..area).filter(inside).map(|i| style.small.values[c * area + i]).collect();
+        values.sort_unstable_by(f32::total_cmp);
+        let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+        [at(0.01), at(0.99)]
+    })
 }
 
 /// The picture x + strength·Σ of the weighted changes, each with its weight: means of places are averaged by the weights,
 /// what differs from them keeps its contrast (divided by √Σw² instead of Σw = 1; Heitz and Neyret 2018). With
-/// `keep_colour` it takes the luma (Rec. 709) from there and everything else from x. Strength 0 gives x.
+/// `keep_colour` it takes the luma (Rec. 709) from there and everything else from x. Strength 0 gives x; above 1 values go
+/// no further than the styles' own or those of strength 1.
 pub fn restyled(content: &Content, changes: &[(f64, &Change)], strength: f64, keep_colour: bool) -> Planes {
     let area = content.planes.area();
     let change = mixed(changes);
     let total: f64 = changes.iter().map(|(weight, _)| weight).sum();
     let ground = |c: usize| changes.iter().map(|(w, change)| w / total * f64::from(change.ground[c])).sum::<f64>() as f32;
     let ground = [0, 1, 2].map(ground);
+    let limit = |c: usize| {
+        let of = |k: usize| changes.iter().map(move |(_, change)| change.limits[c][k]);
+        (of(0).fold(f32::INFINITY, f32::min), of(1).fold(f32::NEG_INFINITY, f32::max))
+    };
+    let limits = [0, 1, 2].map(limit);
     let share = |i: usize| {
         let of = |(w, change): &(f64, &Change)| w / total * change.shares.as_ref().map_or(1.0, |s| f64::from(s[i]));
         changes.iter().map(of).sum::<f64>() as f32
@@ -114,6 +134,13 @@ pub fn restyled(content: &Content, changes: &[(f64, &Change)], strength: f64, ke
         let own = [0, 1, 2].map(|c| x[c * area + i]);
         let mut added =
             [0, 1, 2].map(|c| strength * (share * change[c * area + i] + (1.0 - share) * ground[c]));
+        if strength > 1.0 {
+            for c in 0..3 {
+                let once = added[c] / strength;
+                let (low, high) = (limits[c].0 - own[c], limits[c].1 - own[c]);
+                added[c] = added[c].clamp(low.min(once), high.max(once));
+            }
+        }
         if added == [0.0; 3] {
             continue;
         }

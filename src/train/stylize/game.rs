@@ -1,12 +1,14 @@
 //! The training of one style on one picture: critics of patches at several scales against the repainting network, and
 //! what keeps the content.
 
-use super::planes::{Planes, widened_area};
+use super::mask::{rim, shrunk};
+use super::planes::{Planes, filled, widened_area};
 
 use super::apply::{Change, change};
 use super::picture::Content;
 use super::{Config, Style};
 use crate::error::Result;
+use crate::metrics::patches::{View, patch_distance};
 use crate::models::{CRITIC_STEP, Stylist, patch_critic};
 use crate::nn::init::Initializer;
 use crate::nn::{Init, Linear, Mode, Module, Parameter, Relu, Sequential, prefixed};
@@ -35,6 +37,10 @@ const SAMPLES: usize = 1024;
 /// Places whose descriptions are contrasted, and their descriptions' length.
 const PLACES: usize = 256;
 const DESCRIPTION: usize = 64;
+
+/// How far the gates are open at first: so much for each unit of the patch distance to the style, and at most so much.
+const GATES_PER_DISTANCE: f64 = 8.0;
+const MOST_OPEN: f64 = 0.8;
 
 /// What the mean of the weights keeps at each step.
 const AVERAGE: f64 = 0.98;
@@ -108,7 +114,18 @@ impl<'a> Game<'a> {
         let x = picture.widened(MARGIN, MULTIPLE);
         let wide = |area: &[bool], size: [usize; 2]| widened_area(area, size, MARGIN, MULTIPLE);
         let (own, of) = (picture.size, style.small.size);
-        let s = style.small.widened(MARGIN, MULTIPLE);
+        // Around a thing lies what lies in it, as around the part of the picture that is restyled.
+        let judged = match &style.inside {
+            Some(inside) => filled(&style.small, &shrunk(inside, of, rim(of))),
+            None => style.small.clone(),
+        };
+        let s = judged.widened(MARGIN, MULTIPLE);
+        // The farther the picture is from the style, the more of the cloth lies over it at first.
+        let distance = patch_distance(
+            View { values: &picture.values, shape: [3, own[0], own[1]], area: Some(area) },
+            View { values: &judged.values, shape: [3, of[0], of[1]], area: style.inside.as_deref() },
+        );
+        network.open_gates((GATES_PER_DISTANCE * distance).min(MOST_OPEN));
         let area = wide(area, own);
         let style_area = style.inside.as_ref().map_or_else(|| vec![true; s.area()], |thing| wide(thing, of));
         let places = (0..SCALES)
