@@ -1,6 +1,7 @@
 //! The program as users meet it: commands, messages, exit codes, signals.
 
 mod lanes;
+mod stylize;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -66,7 +66,7 @@ pub struct Args {
     #[arg(long, default_value_t = 128, value_name = "PIXELS")]
     size: usize,
     /// Steps of the training of each style.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 500)]
     steps: u64,
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -187,7 +187,10 @@ fn check(args: &Args) -> Result<()> {
     }
     for path in args.out.iter().chain(&args.sheet) {
         if !path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
-            return Err(Error::Usage(format!("{}: results are PNG files, so the name must end in .png", path.display())));
+            return Err(Error::Usage(format!(
+                "{}: results are PNG files, so the name must end in .png",
+                path.display()
+            )));
         }
     }
     Ok(())
@@ -350,9 +353,11 @@ impl Measures {
         );
         let colour = colour_distance(&result.values, part.as_deref(), &other.values, inside);
         let edges = edge_agreement(&result.values, &own.values, shape, None);
-        let cut = content.thing.as_ref().filter(|_| !content.transparent).map(|_| {
-            overlap(&silhouette(&result.values, shape), &silhouette(&own.values, shape))
-        });
+        let cut = content
+            .thing
+            .as_ref()
+            .filter(|_| !content.transparent)
+            .map(|_| overlap(&silhouette(&result.values, shape), &silhouette(&own.values, shape)));
         Measures { style: 0, strength, patches, colour, edges, cut }
     }
 

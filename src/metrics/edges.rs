@@ -16,9 +16,8 @@ pub fn edge_agreement(a: &[f32], b: &[f32], shape: [usize; 3], area: Option<&[bo
     let n = pixels.len().max(1) as f64;
     let mean = |map: &[f64]| pixels.iter().map(|&i| map[i]).sum::<f64>() / n;
     let (mean_a, mean_b) = (mean(&a), mean(&b));
-    let product = |x: &[f64], mx: f64, y: &[f64], my: f64| {
-        pixels.iter().map(|&i| (x[i] - mx) * (y[i] - my)).sum::<f64>() / n
-    };
+    let product =
+        |x: &[f64], mx: f64, y: &[f64], my: f64| pixels.iter().map(|&i| (x[i] - mx) * (y[i] - my)).sum::<f64>() / n;
     let (aa, bb) = (product(&a, mean_a, &a, mean_a), product(&b, mean_b, &b, mean_b));
     match (aa < 1e-12, bb < 1e-12) {
         (true, true) => 1.0,

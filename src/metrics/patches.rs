@@ -26,7 +26,8 @@ pub struct View<'a> {
 /// √ of the mean over scales and random unit directions u of ∫ (F⁻¹(t) − G⁻¹(t))² dt, where F and G are the distributions
 /// of u·patch (Rabin et al. 2011; patches of a pyramid as in Karras et al. 2018, colours kept). Halved, so that its unit
 /// is the range of values: 0 for equal patch statistics, d for two plain pictures whose values differ by the share d of
-/// black to white. A patch counts if its middle does; a scale at which one of the pictures has none is left out.
+/// black to white. A patch counts if all of its pixels do (all patches, if none would); a scale at which one of the
+/// pictures has none is left out.
 ///
 /// # Panics
 /// If channels differ or sizes and values do not fit.
@@ -50,7 +51,8 @@ pub fn patch_distance(a: View, b: View) -> f64 {
             let mut direction = Stream::new(0, Domain::Measure, (k * DIRECTIONS + d) as u64).normal_vec(length);
             let norm = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
             direction.iter_mut().for_each(|v| *v /= norm);
-            let [of_a, of_b] = [(&a, &from_a), (&b, &from_b)].map(|(scale, places)| scale.projected(places, &direction));
+            let [of_a, of_b] =
+                [(&a, &from_a), (&b, &from_b)].map(|(scale, places)| scale.projected(places, &direction));
             for q in 0..QUANTILES {
                 let t = (q as f64 + 0.5) / QUANTILES as f64;
                 sum += (quantile(&of_a, t) - quantile(&of_b, t)).powi(2) / QUANTILES as f64;
@@ -81,13 +83,21 @@ impl Scale {
     #[track_caller]
     fn new(view: View) -> Scale {
         let [c, h, w] = view.shape;
-        assert_eq!(view.values.len(), c * h * w, "patch_distance: {} values are not {:?}", view.values.len(), view.shape);
+        assert_eq!(
+            view.values.len(),
+            c * h * w,
+            "patch_distance: {} values are not {:?}",
+            view.values.len(),
+            view.shape
+        );
         let area = view.area.map_or_else(|| vec![true; h * w], <[bool]>::to_vec);
         assert_eq!(area.len(), h * w, "patch_distance: an area of another size");
-        Scale { values: view.values.to_vec(), shape: view.shape, area }
+        let scale = Scale { values: view.values.to_vec(), shape: view.shape, area };
+        // A shape too thin for a patch is compared with what lies around it.
+        if scale.places().is_empty() { Scale { area: vec![true; h * w], ..scale } } else { scale }
     }
 
-    /// Means of 2x2 pixels; a pixel counts if half of those do.
+    /// Means of 2x2 pixels; a pixel counts if all of those do.
     fn halved(&self) -> Scale {
         let [c, h, w] = self.shape;
         let [nh, nw] = [h / 2, w / 2];
@@ -95,11 +105,18 @@ impl Scale {
         let four = |i: usize, j: usize| [(2 * i) * w + 2 * j, (2 * i) * w + 2 * j + 1];
         for plane in self.values.chunks_exact((h * w).max(1)).take(c) {
             for i in 0..nh {
-                values.extend((0..nw).map(|j| four(i, j).map(|at| plane[at] + plane[at + w]).iter().sum::<f32>() / 4.0));
+                values
+                    .extend((0..nw).map(|j| four(i, j).map(|at| plane[at] + plane[at + w]).iter().sum::<f32>() / 4.0));
             }
         }
-        let count = |i, j| four(i, j).iter().map(|&at| usize::from(self.area[at]) + usize::from(self.area[at + w])).sum();
-        let area = (0..nh * nw).map(|k| { let n: usize = count(k / nw, k % nw); n >= 2 }).collect();
+        let count =
+            |i, j| four(i, j).iter().map(|&at| usize::from(self.area[at]) + usize::from(self.area[at + w])).sum();
+        let area = (0..nh * nw)
+            .map(|k| {
+                let n: usize = count(k / nw, k % nw);
+                n == 4
+            })
+            .collect();
         Scale { values, shape: [c, nh, nw], area }
     }
 
@@ -110,7 +127,8 @@ impl Scale {
             return Vec::new();
         }
         let corners = (0..=h - SIDE).flat_map(|i| (0..=w - SIDE).map(move |j| i * w + j));
-        corners.filter(|corner| self.area[corner + SIDE / 2 * (w + 1)]).collect()
+        let whole = |corner: &usize| (0..SIDE).all(|i| self.area[corner + i * w..][..SIDE].iter().all(|&there| there));
+        corners.filter(whole).collect()
     }
 
     /// u·patch for each place, sorted.
@@ -157,7 +175,7 @@ mod tests {
     #[test]
     fn a_shift_of_the_same_pattern_is_nearer_than_another_pattern() {
         let stripes = picture(48, |i, _| if i / 4 % 2 == 0 { 0.8 } else { -0.8 });
-        let shifted = picture(48, |i, _| if (i + 3) / 4 % 2 == 0 { 0.8 } else { -0.8 });
+        let shifted = picture(48, |i, _| if (i + 6) / 4 % 2 == 0 { 0.8 } else { -0.8 });
         let across = picture(48, |_, j| if j / 4 % 2 == 0 { 0.8 } else { -0.8 });
         let broad = picture(48, |i, _| if i / 8 % 2 == 0 { 0.8 } else { -0.8 });
         let of = |other: &[f32]| patch_distance(view(&stripes, 48), view(other, 48));

@@ -2,8 +2,8 @@
 
 use crate::nn::init::Initializer;
 use crate::nn::{
-    Conv2dLayer, ConvPadding::Zeros, Init, LeakyRelu, Mode, Module, Parameter, Residual, Sequential, Upsample, Upsampling,
-    prefixed,
+    Conv2dLayer, ConvPadding::Zeros, Init, LeakyRelu, Mode, Module, Parameter, Residual, Sequential, Upsample,
+    Upsampling, prefixed,
 };
 use crate::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,9 @@ pub fn patch_critic(width: usize, device: &Device, seed: u64, first: u64) -> Seq
     let init = &mut Initializer::new(device, Init::GlorotUniform, seed, first);
     let mut network = Sequential::new();
     for (i, (from, to, kernel, stride)) in
-        [(3, width, 4, 2), (width, 2 * width, 4, 2), (2 * width, 4 * width, 3, 1), (4 * width, 1, 3, 1)].into_iter().enumerate()
+        [(3, width, 4, 2), (width, 2 * width, 4, 2), (2 * width, 4 * width, 3, 1), (4 * width, 1, 3, 1)]
+            .into_iter()
+            .enumerate()
     {
         let layer = Conv2dLayer::new(init, from, to, kernel, stride, Zeros(1), true).with_spectral_norm(init);
         network.push(format!("conv{}", i + 1), layer);

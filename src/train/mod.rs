@@ -54,7 +54,7 @@ pub fn train_any(
             let mut translation = Translation::new(recipe, device)?;
             run::run(recipe, &recipe.train, &mut translation, folder, device, stop, observer)
         }
-        AnyRecipe::Stylize(recipe) => Err(recipe::saved_style(&recipe.name)),
+        AnyRecipe::Stylize(_) => Err(recipe.cannot_train()),
     }
 }
 

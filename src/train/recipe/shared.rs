@@ -52,7 +52,16 @@ impl TrainConfig {
     /// For what is trained in one go, on one image a step.
     pub fn once(steps: u64, seed: u64) -> TrainConfig {
         let every = steps.max(1);
-        TrainConfig { steps, batch: 1, seed, flip: false, log_every: 10, sample_every: every, checkpoint_every: every, keep: 1 }
+        TrainConfig {
+            steps,
+            batch: 1,
+            seed,
+            flip: false,
+            log_every: 10,
+            sample_every: every,
+            checkpoint_every: every,
+            keep: 1,
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), Fault> {

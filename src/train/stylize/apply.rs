@@ -116,7 +116,8 @@ pub fn restyled(content: &Content, changes: &[(f64, &Change)], strength: f64, ke
     let area = content.planes.area();
     let change = mixed(changes);
     let total: f64 = changes.iter().map(|(weight, _)| weight).sum();
-    let ground = |c: usize| changes.iter().map(|(w, change)| w / total * f64::from(change.ground[c])).sum::<f64>() as f32;
+    let ground =
+        |c: usize| changes.iter().map(|(w, change)| w / total * f64::from(change.ground[c])).sum::<f64>() as f32;
     let ground = [0, 1, 2].map(ground);
     let limit = |c: usize| {
         let of = |k: usize| changes.iter().map(move |(_, change)| change.limits[c][k]);
@@ -132,8 +133,7 @@ pub fn restyled(content: &Content, changes: &[(f64, &Change)], strength: f64, ke
     for i in 0..area {
         let share = share(i);
         let own = [0, 1, 2].map(|c| x[c * area + i]);
-        let mut added =
-            [0, 1, 2].map(|c| strength * (share * change[c * area + i] + (1.0 - share) * ground[c]));
+        let mut added = [0, 1, 2].map(|c| strength * (share * change[c * area + i] + (1.0 - share) * ground[c]));
         if strength > 1.0 {
             for c in 0..3 {
                 let once = added[c] / strength;

@@ -129,10 +129,7 @@ impl<'a> Game<'a> {
         let area = wide(area, own);
         let style_area = style.inside.as_ref().map_or_else(|| vec![true; s.area()], |thing| wide(thing, of));
         let places = (0..SCALES)
-            .map(|k| Places {
-                content: patch_places(&area, x.size, k),
-                style: patch_places(&style_area, s.size, k),
-            })
+            .map(|k| Places { content: patch_places(&area, x.size, k), style: patch_places(&style_area, s.size, k) })
             .collect();
         let weights = (0..SCALES)
             .map(|k| [critic_weights(&area, x.size, k, device), critic_weights(&style_area, s.size, k, device)])

@@ -10,11 +10,13 @@ const PLAIN_BORDER: f64 = 0.85;
 const SHARE: std::ops::RangeInclusive<f64> = 0.03..=0.92;
 
 /// The pixels of the thing that a picture shows on a plain ground: all parts of a fiftieth of the largest part's size or
-/// more, holes filled. None if there is no plain ground, or no thing on it.
+/// more, holes filled. None if there is no plain ground, or no thing on it
+/// that is larger than the others together, or nearly.
 pub fn thing_of(picture: &Planes) -> Option<Vec<bool>> {
     let [h, w] = picture.size;
     let there = silhouette(&picture.values, [3, h, w]);
-    let border: Vec<usize> = (0..h * w).filter(|i| i / w == 0 || i / w == h - 1 || i % w == 0 || i % w == w - 1).collect();
+    let border: Vec<usize> =
+        (0..h * w).filter(|i| i / w == 0 || i / w == h - 1 || i % w == 0 || i % w == w - 1).collect();
     let plain = border.iter().filter(|&&i| !there[i]).count() as f64 / border.len() as f64;
     if plain < PLAIN_BORDER {
         return None;
@@ -22,6 +24,10 @@ pub fn thing_of(picture: &Planes) -> Option<Vec<bool>> {
     let mut thing = vec![false; h * w];
     let parts = parts(&there, true, [h, w]);
     let largest = parts.iter().map(Vec::len).max()?;
+    // Many parts of about one size are a pattern.
+    if largest * 5 < parts.iter().map(Vec::len).sum::<usize>() * 2 {
+        return None;
+    }
     parts.iter().filter(|part| part.len() * 50 >= largest).flatten().for_each(|&i| thing[i] = true);
     // Ground that does not reach the border is a hole, such as a light button or a white stripe; a large one, as between
     // a bag and its handle, is ground.
@@ -129,4 +135,45 @@ pub fn resized(area: &[bool], size: [usize; 2], to: [usize; 2]) -> Vec<bool> {
     let values: Vec<f32> = area.iter().map(|&there| f32::from(u8::from(there))).collect();
     let planes = Planes { size, values: values.repeat(3) };
     planes.resized(to).values[..to[0] * to[1]].iter().map(|&v| v >= 0.5).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::garments::Garment;
+    use crate::metrics::silhouette::overlap;
+    use image::DynamicImage;
+
+    fn planes(image: image::RgbImage) -> Planes {
+        Planes::of(&DynamicImage::from(image).into_rgba8())
+    }
+
+    #[test]
+    fn garments_are_found_whole_and_cloth_is_no_thing() {
+        for i in 0..12 {
+            let garment = Garment::draw(5, i);
+            let picture = planes(garment.render(96));
+            let mask: Vec<bool> = garment.mask(96).pixels().map(|p| p[0] >= 128).collect();
+            let thing = thing_of(&picture).unwrap_or_else(|| panic!("{}", garment.caption()));
+            let share = overlap(&thing, &mask);
+            assert!(share > 0.85, "{}: {share}", garment.caption());
+            let soft = soft(&picture, &thing);
+            assert!(soft.iter().all(|s| (0.0..=1.0).contains(s)) && soft.contains(&1.0) && soft.contains(&0.0));
+            assert!(
+                thing_of(&planes(garment.with_pattern(crate::data::garments::Pattern::Plaid).cloth_picture(64)))
+                    .is_none()
+            );
+        }
+        assert!(thing_of(&Planes { size: [9, 9], values: vec![0.3; 243] }).is_none());
+    }
+
+    #[test]
+    fn areas_grow_and_shrink() {
+        let dot: Vec<bool> = (0..49).map(|k| k == 24).collect();
+        let grown = grown(&dot, [7, 7], 2);
+        assert_eq!(grown.iter().filter(|&&there| there).count(), 25);
+        assert_eq!(shrunk(&grown, [7, 7], 2), dot);
+        assert_eq!(shrunk(&dot, [7, 7], 1), dot);
+        assert_eq!(resized(&grown, [7, 7], [14, 14]).iter().filter(|&&there| there).count(), 100);
+    }
 }

@@ -48,7 +48,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Weights {
-        Weights { adversarial: 0.1, patches: 40.0, nce: 0.05, similarity: 0.5, edges: 0.5, identity: 4.0 }
+        Weights { adversarial: 0.1, patches: 40.0, nce: 0.05, similarity: 0.5, edges: 1.5, identity: 4.0 }
     }
 }
 

@@ -103,7 +103,10 @@ impl Content {
             }
         };
         if area.as_ref().is_some_and(|area| !area.contains(&true)) {
-            return Err(Error::file(path, "the mask leaves nothing to restyle: it must be light somewhere (--invert-mask turns it round)"));
+            return Err(Error::file(
+                path,
+                "the mask leaves nothing to restyle: it must be light somewhere (--invert-mask turns it round)",
+            ));
         }
         debug_assert!(size == planes.size);
         Ok(Content { planes, original, transparent, area, shares, thing })

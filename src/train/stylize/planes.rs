@@ -22,7 +22,8 @@ impl Planes {
     /// The colours of a picture, whatever its alpha.
     pub fn of(picture: &RgbaImage) -> Planes {
         let size = [picture.height() as usize, picture.width() as usize];
-        let values = (0..3).flat_map(|c| picture.pixels().map(move |pixel| f32::from(pixel[c]) / 127.5 - 1.0)).collect();
+        let values =
+            (0..3).flat_map(|c| picture.pixels().map(move |pixel| f32::from(pixel[c]) / 127.5 - 1.0)).collect();
         Planes { size, values }
     }
 
@@ -197,5 +198,54 @@ impl Share {
 
     fn of(&self, line: &[f32], step: usize) -> f32 {
         self.weights.iter().enumerate().map(|(k, weight)| weight * line[(self.first + k) * step]).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planes(size: [usize; 2], f: impl Fn(usize, usize, usize) -> f32) -> Planes {
+        let [h, w] = size;
+        Planes { size, values: (0..3 * h * w).map(|k| f(k / (h * w), k / w % h, k % w)).collect() }
+    }
+
+    #[test]
+    fn sizes_keep_the_aspect() {
+        assert_eq!(
+            [within([100, 50], 128), within([1000, 500], 128), within([1, 20_000], 128)],
+            [[100, 50], [128, 64], [1, 128]]
+        );
+    }
+
+    #[test]
+    fn a_linear_picture_stays_linear_at_every_size() {
+        let picture = planes([24, 30], |c, i, j| 0.1 * c as f32 + 0.01 * i as f32 - 0.02 * j as f32);
+        for size in [[12, 10], [48, 60], [24, 30], [7, 31]] {
+            let other = picture.resized(size);
+            for i in size[0] / 4..size[0] * 3 / 4 {
+                for j in size[1] / 4..size[1] * 3 / 4 {
+                    let at = |k: usize, to: usize, from: usize| (k as f32 + 0.5) * from as f32 / to as f32 - 0.5;
+                    let wanted = 0.1 + 0.01 * at(i, size[0], 24) - 0.02 * at(j, size[1], 30);
+                    let value = other.values[size[0] * size[1] + i * size[1] + j];
+                    assert!((value - wanted).abs() < 2e-3, "{size:?} {i} {j}: {value} {wanted}");
+                }
+            }
+        }
+        assert_eq!(planes([1, 1], |c, ..| c as f32).resized([3, 2]).values[6..12], [1.0; 6]);
+    }
+
+    #[test]
+    fn borders_are_mirrored_and_holes_filled_from_near() {
+        let picture = planes([2, 3], |c, i, j| (100 * c + 10 * i + j) as f32);
+        let wide = picture.widened(2, 4);
+        assert_eq!(wide.size, [8, 8]);
+        assert_eq!(wide.values[..8], [2.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0, 1.0]);
+        let area: Vec<bool> = (0..64).map(|k| k % 8 < 4).collect();
+        let halves = planes([8, 8], |_, i, j| if j < 4 { i as f32 } else { -9.0 });
+        let full = filled(&halves, &area);
+        assert!((0..64).filter(|&k| area[k]).all(|k| full.values[k] == halves.values[k]));
+        assert!((0..64).all(|k| (full.values[k] - (k / 8) as f32).abs() < 3.0), "{:?}", full.values);
+        assert_eq!(filled(&halves, &[false; 64]), halves);
     }
 }

@@ -60,8 +60,7 @@ impl Quilt {
                     })
                     .collect();
                 let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-                let good: Vec<usize> =
-                    (0..costs.len()).filter(|&k| costs[k] <= least * TOLERANCE + 1e-9).collect();
+                let good: Vec<usize> = (0..costs.len()).filter(|&k| costs[k] <= least * TOLERANCE + 1e-9).collect();
                 let [v, u] = candidates[good[stream.below(good.len() as u32) as usize]];
                 // The seams: where the new block begins, in each row of the left lap and each column of the upper one.
                 let error = |i: usize, j: usize| difference(from[(top + i) * full[1] + left + j], [v + i, u + j]);
@@ -181,5 +180,40 @@ impl Sums {
     pub fn count(&self, from: [usize; 2], to: [usize; 2]) -> usize {
         let at = |i: usize, j: usize| self.sums[i * self.width + j] as usize;
         at(to[0], to[1]) + at(from[0], from[1]) - at(from[0], to[1]) - at(to[0], from[1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripes(side: usize) -> Planes {
+        let values = (0..3 * side * side).map(|k| if k % side / 3 % 2 == 0 { 0.7 } else { -0.7 }).collect();
+        Planes { size: [side, side], values }
+    }
+
+    #[test]
+    fn cloth_is_made_of_what_is_usable_and_stripes_stay_in_step() {
+        let style = stripes(48);
+        let usable: Vec<bool> = (0..48 * 48).map(|k| k % 48 < 36 && k / 48 > 8).collect();
+        let quilt = Quilt::new(&style, &usable, [70, 90], 3);
+        assert_eq!((quilt.size, quilt.from.len()), ([70, 90], 6300));
+        assert!(quilt.from.iter().all(|&[v, u]| usable[v as usize * 48 + u as usize]));
+        assert_eq!(quilt, Quilt::new(&style, &usable, [70, 90], 3));
+        assert_ne!(quilt, Quilt::new(&style, &usable, [70, 90], 4));
+        let cloth = quilt.window(&style, [10, 5], [40, 60]);
+        let row = &cloth.values[..60];
+        // As many changes as six pixels a stripe pair give, all the way down.
+        let changes = row.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert!((18..=21).contains(&changes), "{changes} changes in 60 pixels");
+        assert!((0..40).all(|i| cloth.values[i * 60..][..60] == *row));
+    }
+
+    #[test]
+    fn tiny_styles_make_cloth_too() {
+        for side in [1, 2, 5] {
+            let quilt = Quilt::new(&stripes(side), &vec![true; side * side], [20, 20], 0);
+            assert!(quilt.from.iter().all(|at| at.iter().all(|&k| (k as usize) < side)));
+        }
     }
 }

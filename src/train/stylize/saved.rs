@@ -1,9 +1,9 @@
 //! Learnt styles as a run folder, and back.
 
+use super::Style;
 use super::apply::{Change, Restyler};
 use super::picture::{Content, Mask};
 use super::planes::Planes;
-use super::Style;
 use crate::error::{Error, Result};
 use crate::nn::{Module, Parameter, prefixed};
 use crate::tensor::{Device, Tensor};
