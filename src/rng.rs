@@ -31,6 +31,12 @@ pub enum Domain {
     Patches = 11,
     /// Ways through the latent space: index 0 to 2^32 where projection begins, from there on variations.
     Walk = 32,
+    /// Which block of a style lies where in a cloth made of it; the index is 0.
+    Quilt = 12,
+    /// What `stylize` draws in a step: windows, patches, projections; the index is `step << 8` plus the use.
+    Stylize = 13,
+    /// Directions that a measure projects on; the index is the direction.
+    Measure = 14,
 }
 
 /// One block of Philox4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").

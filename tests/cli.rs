@@ -2,6 +2,7 @@
 
 mod design;
 mod lanes;
+mod stylize;
 mod tutorials;
 
 use std::path::Path;

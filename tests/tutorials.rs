@@ -34,10 +34,16 @@ fn small(mut words: Vec<String>) -> Vec<String> {
     }
     let settings: &[&str] = match (words[0].as_str(), words.get(1).map(String::as_str)) {
         ("train", Some("--resume")) => &[],
-        ("train", Some("pix2pix")) => &["train.steps=2", "translator.unet.ngf=2", "discriminator.ndf=2", "data.count=4"],
-        ("train", Some("cyclegan" | "cut" | "fastcut")) => {
-            &["train.steps=2", "translator.resnet.ngf=2", "translator.resnet.blocks=1", "discriminator.ndf=2", "data.count=4"]
+        ("train", Some("pix2pix")) => {
+            &["train.steps=2", "translator.unet.ngf=2", "discriminator.ndf=2", "data.count=4"]
         }
+        ("train", Some("cyclegan" | "cut" | "fastcut")) => &[
+            "train.steps=2",
+            "translator.resnet.ngf=2",
+            "translator.resnet.blocks=1",
+            "discriminator.ndf=2",
+            "data.count=4",
+        ],
         ("train", Some("classifier")) => &["train.steps=2", "train.batch=4", "data.held_out=12"],
         ("train", _) => &["train.steps=2", "train.batch=2", "data.count=8"],
         _ => &[],

@@ -327,6 +327,9 @@ impl TrainingSet {
                 AnyRecipe::Classifier(_) => Err(Error::Usage(format!(
                     "--data {data}: a classifier's run makes no pictures; name its data instead"
                 ))),
+                AnyRecipe::Stylize(_) => Err(Error::Usage(format!(
+                    "--data {data}: a saved style was learnt from the pictures its recipe names; give their folder"
+                ))),
             };
         }
         let (source, count, seed) = (data.to_string(), args.count, args.data_seed);

@@ -9,12 +9,14 @@ mod classify;
 mod common;
 mod device;
 mod devices;
+mod draw;
 mod interpolate;
 mod metrics;
 mod points;
 mod progress;
 mod sample;
 mod selftest;
+mod stylize;
 mod train;
 mod translate;
 mod variations;
@@ -40,6 +42,8 @@ enum Command {
     Blend(blend::Args),
     Variations(variations::Args),
     Translate(translate::Args),
+    Stylize(stylize::Args),
+    Draw(draw::Args),
     Metrics(metrics::Args),
     Classify(classify::Args),
     Selftest(selftest::Args),
@@ -74,6 +78,8 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
         Command::Blend(args) => blend::run(args),
         Command::Variations(args) => variations::run(args),
         Command::Translate(args) => translate::run(args),
+        Command::Stylize(args) => stylize::run(args),
+        Command::Draw(args) => draw::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Classify(args) => classify::run(args),
         Command::Selftest(args) => selftest::run(args),

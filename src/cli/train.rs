@@ -144,7 +144,7 @@ fn announce(args: &Args) -> Result<crate::Device> {
 }
 
 /// A flag that the first Ctrl-C or SIGTERM sets; a second one ends the process at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut signals = signal_hook::consts::TERM_SIGNALS.to_vec();
     #[cfg(unix)]
@@ -202,7 +202,9 @@ fn report(
     } else {
         match recipe {
             AnyRecipe::Gan(_) => print_line(&format!("more pictures: toile sample {path} --seed 1"))?,
-            AnyRecipe::Translation(_) => print_line(&format!("apply it: toile translate {path} IMAGES... --out DIR"))?,
+            AnyRecipe::Translation(_) | AnyRecipe::Stylize(_) => {
+                print_line(&format!("apply it: toile translate {path} IMAGES... --out DIR"))?;
+            }
             // Its schedule ends with it.
             AnyRecipe::Classifier(_) => return print_line(&format!("judge pictures: toile classify {path} IMAGES...")),
         }

@@ -6,8 +6,10 @@ use crate::data::{image_files, read_image};
 use crate::error::{Error, Result};
 use crate::nn::Mode;
 use crate::report::{ModelIdentity, Provenance, save_png, save_png_rgba};
-use crate::train::RunFolder;
+use crate::tensor::Device;
+use crate::train::recipe::StylizeRecipe;
 use crate::train::translate::{Applied, Direction};
+use crate::train::{AnyRecipe, RunFolder};
 use image::DynamicImage;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A run of cyclegan, pix2pix, cut or fastcut.
+    /// A run of cyclegan, pix2pix, cut or fastcut, or a style that `toile stylize` saved.
     run: PathBuf,
     /// PNG, JPEG or WebP files, or folders of them.
     #[arg(required = true)]
@@ -42,6 +44,9 @@ pub struct Args {
     /// training, without dropout. Without batch norm both are the same.
     #[arg(long, value_parser = ["batch", "running"], default_value = "batch")]
     statistics: String,
+    /// How far pictures go towards a saved style, 0 to 1.5 [default: as it was saved]
+    #[arg(long)]
+    strength: Option<f64>,
     /// Of dropout.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -77,6 +82,12 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let folder = RunFolder::read(&args.run)?;
     let (device, line) = device::open(&args.device)?;
+    if let AnyRecipe::Stylize(recipe) = folder.any_recipe()? {
+        return restyle(&args, &folder, &recipe, &work, &device, &line);
+    }
+    if args.strength.is_some() {
+        return Err(Error::Usage("--strength: only a style saved by toile stylize has strengths".into()));
+    }
     let direction = if args.direction == "a-to-b" { Direction::AToB } else { Direction::BToA };
     let applied = Applied::load(&folder, args.step, direction, args.seed, &device)?;
     if !args.quiet {
@@ -104,6 +115,40 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": applied.step }).to_string())?;
+    }
+    Ok(0)
+}
+
+/// A saved style applied to the pictures.
+fn restyle(
+    args: &Args,
+    folder: &RunFolder,
+    recipe: &StylizeRecipe,
+    work: &[(PathBuf, PathBuf)],
+    device: &Device,
+    line: &str,
+) -> Result<u8> {
+    if args.direction == "b-to-a" || args.as_trained || args.step.is_some() {
+        let why = "a saved style has one direction, one step, and keeps sizes: --direction, --step, --as-trained do not apply";
+        return Err(Error::Usage(why.into()));
+    }
+    if !args.quiet {
+        say(&format!("device: {line}"));
+    }
+    if !is_file(&args.out) {
+        std::fs::create_dir_all(&args.out).map_err(|e| Error::io("cannot make the folder", &args.out, e))?;
+    }
+    let step = super::stylize::translate(
+        folder,
+        recipe,
+        work,
+        (args.strength, args.licence.as_deref()),
+        (args.force, args.quiet),
+        device,
+    )?;
+    if args.json {
+        let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
+        print_line(&serde_json::json!({ "written": written, "step": step }).to_string())?;
     }
     Ok(0)
 }

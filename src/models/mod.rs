@@ -8,6 +8,7 @@ pub mod patch;
 pub mod resnet;
 pub mod seed;
 pub mod sngan;
+pub mod stylist;
 pub mod translator;
 pub mod unet;
 
@@ -16,5 +17,6 @@ pub use features::FeatureNetwork;
 pub use layers::{LayerSpec, ShapeError, build, output_shape};
 pub use patch::{Norm, PatchSpec};
 pub use resnet::{Down, ResnetSpec, Up};
+pub use stylist::{CRITIC_STEP, Stylist, StylistSpec, patch_critic};
 pub use translator::{Translator, TranslatorSpec};
 pub use unet::{Unet, UnetSpec};

@@ -156,6 +156,18 @@ impl Loaded {
         Ok(())
     }
 
+    /// One of its tensors, whatever its shape; none if it holds no such.
+    ///
+    /// # Errors
+    /// A tensor of a type that is not written.
+    pub fn tensor(&self, name: &str, device: &Device) -> Result<Option<Tensor>> {
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| self.refuse(e.to_string()))?;
+        let Ok(view) = tensors.tensor(name) else { return Ok(None) };
+        let place = Parameter::new(Tensor::zeros(device, view.shape()));
+        self.restore_part(&[(name.to_string(), place.clone())])?;
+        Ok(Some(place.get()))
+    }
+
     fn refuse(&self, why: String) -> Error {
         Error::file(&self.path, format!("does not fit the run's recipe: {why}"))
     }

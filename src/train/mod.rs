@@ -15,6 +15,7 @@ pub mod projection;
 pub mod recipe;
 pub mod record;
 pub mod run;
+pub mod stylize;
 pub mod translate;
 pub mod translation;
 
@@ -55,6 +56,7 @@ pub fn train_any(
             let mut translation = Translation::new(recipe, device)?;
             run::run(recipe, &recipe.train, &mut translation, folder, device, stop, observer)
         }
+        AnyRecipe::Stylize(_) => Err(recipe.cannot_train()),
     }
 }
 

@@ -131,6 +131,16 @@ impl Garment {
         render::picture(self, size)
     }
 
+    /// The cloth alone, as it lies in [`Garment::render`], over a whole picture of `size` by `size` pixels.
+    ///
+    /// # Panics
+    /// If `size` is 0.
+    #[track_caller]
+    pub fn cloth_picture(&self, size: u32) -> RgbImage {
+        assert!(size > 0, "a cloth cannot be drawn at 0 pixels");
+        render::cloth(self, size)
+    }
+
     /// How much of each pixel the garment covers (255: all of it), without its shadow.
     ///
     /// # Panics

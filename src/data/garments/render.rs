@@ -43,6 +43,22 @@ pub(super) fn picture(garment: &Garment, size: u32) -> RgbImage {
     })
 }
 
+/// The cloth alone.
+pub(super) fn cloth(garment: &Garment, size: u32) -> RgbImage {
+    let fabric = Fabric::new(&garment.cloth, &garment.palette, size as f32, true);
+    let piece = fabric.cut(0.0, (50.0, 50.0), size as f32 / 100.0);
+    let n = fabric.samples;
+    RgbImage::from_fn(size, size, |x, y| {
+        let mut sum = [0.0; 3];
+        for k in 0..n * n {
+            let at = |i: usize| (i as f32 + 0.5) / n as f32;
+            let colour = piece.colour(x as f32 + at(k % n), y as f32 + at(k / n));
+            sum = std::array::from_fn(|c| sum[c] + colour[c] / (n * n) as f32);
+        }
+        image::Rgb(sum.map(|v| (v + 0.5).clamp(0.0, 255.0) as u8))
+    })
+}
+
 /// The line drawing on white.
 pub(super) fn outline(garment: &Garment, size: u32, colour: Rgb) -> RgbImage {
     let factor = if size < FINE as u32 { 48_u32.div_ceil(size).max(2) } else { 1 };

@@ -3,12 +3,14 @@
 mod classifier;
 mod gan;
 mod shared;
+mod stylize;
 mod translation;
 
 pub use classifier::{Augment, ClassifierData, ClassifierRecipe};
 pub use gan::{DiscriminatorSpec, GeneratorSpec, Objective, Recipe, StepMode};
 pub use shared::TrainConfig;
 pub(in crate::train) use shared::available_memory;
+pub use stylize::{Applying, SavedMask, StylizeRecipe};
 pub use translation::{Method, Schedule, TranslationRecipe};
 
 use crate::error::{Error, Result};
@@ -34,7 +36,7 @@ pub trait RecipeFile {
 }
 
 /// A recipe of any kind: one with `translator` is of image translation, one with `classifier` of a pattern classifier,
-/// others are of GANs.
+/// one with `stylize` of a saved style, others are of GANs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyRecipe {
     /// Images from latent vectors.
@@ -43,6 +45,8 @@ pub enum AnyRecipe {
     Translation(TranslationRecipe),
     /// Patterns from images.
     Classifier(ClassifierRecipe),
+    /// A picture in the style of others.
+    Stylize(StylizeRecipe),
 }
 
 impl AnyRecipe {
@@ -90,6 +94,10 @@ impl AnyRecipe {
             let recipe: ClassifierRecipe = read(file, table)?;
             let checked = recipe.check();
             (AnyRecipe::Classifier(recipe), checked)
+        } else if table.contains_key("stylize") {
+            let recipe: StylizeRecipe = read(file, table)?;
+            let checked = recipe.check();
+            (AnyRecipe::Stylize(recipe), checked)
         } else {
             let recipe: Recipe = read(file, table)?;
             let checked = recipe.check();
@@ -109,7 +117,13 @@ impl AnyRecipe {
             AnyRecipe::Classifier(_) => {
                 "a recipe of a classifier, which tells the patterns of garments: see toile classify --help"
             }
+            AnyRecipe::Stylize(_) => "a saved style, learnt by toile stylize --save-model: see toile translate --help",
         }
+    }
+
+    /// A saved style is learnt in one go, from pictures that a recipe does not hold.
+    pub(in crate::train) fn cannot_train(&self) -> Error {
+        Error::Usage(format!("{} is {}; it is not trained further", self.name(), self.kind()))
     }
 
     /// The recipe of a GAN.
@@ -151,6 +165,7 @@ impl AnyRecipe {
             AnyRecipe::Gan(recipe) => &recipe.name,
             AnyRecipe::Translation(recipe) => &recipe.name,
             AnyRecipe::Classifier(recipe) => &recipe.name,
+            AnyRecipe::Stylize(recipe) => &recipe.name,
         }
     }
 
@@ -160,6 +175,7 @@ impl AnyRecipe {
             AnyRecipe::Gan(recipe) => &recipe.train,
             AnyRecipe::Translation(recipe) => &recipe.train,
             AnyRecipe::Classifier(recipe) => &recipe.train,
+            AnyRecipe::Stylize(recipe) => &recipe.train,
         }
     }
 
@@ -181,6 +197,7 @@ impl AnyRecipe {
                 recipe.train.steps = steps;
                 recipe.check()
             }
+            AnyRecipe::Stylize(_) => return Err(self.cannot_train()),
         };
         checked.map_err(|(key, message)| Error::Recipe { file: self.name().to_string(), key, message })?;
         Ok(self)
@@ -193,7 +210,7 @@ impl AnyRecipe {
             AnyRecipe::Translation(recipe) => {
                 [Some(&mut recipe.data.source), recipe.data.source_b.as_mut()].into_iter().flatten().collect()
             }
-            AnyRecipe::Classifier(_) => Vec::new(),
+            AnyRecipe::Classifier(_) | AnyRecipe::Stylize(_) => Vec::new(),
         }
     }
 
@@ -206,6 +223,7 @@ impl AnyRecipe {
             AnyRecipe::Gan(recipe) => crate::data::open(&recipe.data).map(|_| ()),
             AnyRecipe::Translation(recipe) => crate::data::open_domains(&recipe.data).map(|_| ()),
             AnyRecipe::Classifier(_) => Ok(()),
+            AnyRecipe::Stylize(_) => Err(self.cannot_train()),
         }
     }
 
@@ -216,7 +234,7 @@ impl AnyRecipe {
     pub fn check_memory(&self) -> Result<()> {
         match self {
             AnyRecipe::Gan(recipe) => recipe.check_memory(),
-            AnyRecipe::Translation(_) | AnyRecipe::Classifier(_) => Ok(()),
+            AnyRecipe::Translation(_) | AnyRecipe::Classifier(_) | AnyRecipe::Stylize(_) => Ok(()),
         }
     }
 }
@@ -227,6 +245,7 @@ impl RecipeFile for AnyRecipe {
             AnyRecipe::Gan(recipe) => recipe.text(),
             AnyRecipe::Translation(recipe) => recipe.text(),
             AnyRecipe::Classifier(recipe) => recipe.text(),
+            AnyRecipe::Stylize(recipe) => recipe.text(),
         }
     }
 }

@@ -49,6 +49,21 @@ fn three() -> usize {
 }
 
 impl TrainConfig {
+    /// For what is trained in one go, on one image a step.
+    pub fn once(steps: u64, seed: u64) -> TrainConfig {
+        let every = steps.max(1);
+        TrainConfig {
+            steps,
+            batch: 1,
+            seed,
+            flip: false,
+            log_every: 10,
+            sample_every: every,
+            checkpoint_every: every,
+            keep: 1,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Fault> {
         for (key, value) in [
             ("train.steps", self.steps),

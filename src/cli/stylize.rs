@@ -1,0 +1,542 @@
+//! `toile stylize`: one picture restyled by others, without a data set.
+
+use super::common::command;
+use super::progress::Progress;
+use super::train::stop_on_signals;
+use super::{device, print_line, say, use_threads};
+use crate::data::{licence_of, read_image};
+use crate::error::{Error, Result};
+use crate::metrics::colour::colour_distance;
+use crate::metrics::edges::edge_agreement;
+use crate::metrics::patches::{View, patch_distance};
+use crate::metrics::silhouette::{overlap, silhouette};
+use crate::report::{ModelIdentity, Provenance, file_hash, labelled_sheet, save_png, save_png_rgba};
+use crate::train::recipe::{Applying, SavedMask, StylizeRecipe, TrainConfig};
+use crate::train::run::Start;
+use crate::train::stylize::{self, Change, Config, Content, Game, Mask, Planes, Restyler, Saved, Style, Watch, within};
+use crate::train::translation::Losses;
+use crate::train::{Observer, Row, RunFolder};
+use crate::{Device, nn::Module};
+use image::{DynamicImage, RgbImage, imageops};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Restyles a picture by others, without a data set
+///
+/// A small network is trained, adversarially, on the two pictures alone: the
+/// style's pattern and colours come, the content's cut and seams stay. One
+/// training serves every strength. The picture keeps its size and
+/// transparency.
+///
+/// Examples:
+///
+///   toile stylize shirt.png floral.png --mask auto --out floral-shirt.png
+///   toile stylize dress.png plaid.png dots.png --weights 2,1 --mask auto
+///   toile stylize coat.png a.png b.png --sheet sheet.png
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The picture to restyle: PNG, JPEG or WebP.
+    content: PathBuf,
+    /// The pictures whose style it takes.
+    #[arg(required = true)]
+    styles: Vec<PathBuf>,
+    /// The result, a file that ends in .png [default: CONTENT-STYLE.png here; none with --sheet]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How far it goes towards the style: 0 (the picture itself) to 1.5.
+    #[arg(long, default_value_t = 1.0)]
+    strength: f64,
+    /// How much each style counts, such as 2,1 [default: all the same]
+    #[arg(long, value_delimiter = ',', value_name = "W,W")]
+    weights: Option<Vec<f64>>,
+    /// Takes the luma of the result, but the colours of the picture.
+    #[arg(long)]
+    keep_colour: bool,
+    /// Restyles a part: `auto` (the thing on a plain ground, or what is opaque), or a picture that is white there.
+    #[arg(long, value_name = "auto|FILE")]
+    mask: Option<String>,
+    /// Restyles the rest instead.
+    #[arg(long, requires = "mask")]
+    invert_mask: bool,
+    /// How large the style's pattern becomes, 0.25 to 4; 1: as large in the picture as in the style's.
+    #[arg(long, default_value_t = 1.0)]
+    pattern_scale: f64,
+    /// The longer side of what is learnt on, 32 to 512 pixels. Larger pictures keep their size and detail.
+    #[arg(long, default_value_t = 128, value_name = "PIXELS")]
+    size: usize,
+    /// Steps of the training of each style.
+    #[arg(long, default_value_t = 500)]
+    steps: u64,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// A labelled grid, styles by strengths, in this file.
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// The strengths of the sheet.
+    #[arg(long, value_delimiter = ',', value_name = "S,S", default_value = "0,0.25,0.5,0.75,1")]
+    strengths: Vec<f64>,
+    /// Writes pictures of what is learnt so far into this folder.
+    #[arg(long, value_name = "DIR")]
+    preview: Option<PathBuf>,
+    /// Steps from one of those to the next.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    preview_every: u64,
+    /// Saves what was learnt as a run folder, which `toile translate` applies to other pictures.
+    #[arg(long, value_name = "DIR")]
+    save_model: Option<PathBuf>,
+    /// The licence of the pictures that go in, written into what comes out [default: what a file LICENCES beside them says]
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
+    /// Replaces files that exist.
+    #[arg(long)]
+    force: bool,
+    #[arg(long, default_value = "auto", help = device::HELP)]
+    device: String,
+    /// CPU threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Prints nothing but errors.
+    #[arg(long)]
+    quiet: bool,
+    /// What was written, and the measures, as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    check(&args)?;
+    use_threads(args.threads)?;
+    let out = args.out.clone().or_else(|| args.sheet.is_none().then(|| default_out(&args)));
+    refuse_existing(&args, out.as_deref())?;
+    let (device, line) = device::open(&args.device)?;
+    let mask = mask_of(&args)?;
+    let content = Content::new(&args.content, &read_image(&args.content)?, &mask)?;
+    let pictures = args.styles.iter().map(read_image).collect::<Result<Vec<DynamicImage>>>()?;
+    if let Some(folder) = &args.preview {
+        std::fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
+    }
+    if !args.quiet {
+        say(&format!("device: {line}"));
+    }
+    let config = Config {
+        steps: args.steps,
+        size: args.size,
+        seed: args.seed,
+        pattern_scale: args.pattern_scale,
+        ..Config::default()
+    };
+    let stop = stop_on_signals()?;
+    let begun = std::time::Instant::now();
+    let mut learnt = Vec::new();
+    for (k, picture) in pictures.iter().enumerate() {
+        learnt.push(learn(&args, &content, k, picture, &config, &device, &stop)?);
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Train("stopped before the styles were learnt: nothing was written".into()));
+        }
+    }
+    let changes = learnt.iter().map(|style| style.change(&content)).collect::<Result<Vec<Change>>>()?;
+    let weights = args.weights.clone().unwrap_or_else(|| vec![1.0; changes.len()]);
+    let mixture: Vec<(f64, &Change)> = weights.iter().copied().zip(&changes).filter(|(w, _)| *w > 0.0).collect();
+    let counting: Vec<&Restyler> = learnt.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(s, _)| s).collect();
+
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut measured = Vec::new();
+    let mut written = Vec::new();
+    if let Some(out) = &out {
+        let planes = stylize::restyled(&content, &mixture, args.strength, args.keep_colour);
+        measured.extend(counting.iter().map(|style| Measures::of(&content, &planes, style, args.strength)));
+        let made = provenance(&args)?.with("strength", args.strength);
+        save(out, &content, &planes, made.text(), args.force)?;
+        written.push(out.clone());
+    }
+    if let Some(path) = &args.sheet {
+        measured.extend(sheet(&args, path, &content, &pictures, &learnt, &changes)?);
+        written.push(path.clone());
+    }
+    if let Some(path) = &args.save_model {
+        let from = (fingerprint(&args)?, licences(&args)?);
+        stylize::save(path, &recipe(&args, &config, &weights), &learnt, from, &device)?;
+        written.push(path.clone());
+    }
+    report(&args, &written, &measured, seconds)?;
+    Ok(0)
+}
+
+fn check(args: &Args) -> Result<()> {
+    let within = |option: &str, value: f64, low: f64, high: f64| match value {
+        v if v >= low && v <= high => Ok(()),
+        v => Err(Error::Usage(format!("{option} {v}: takes {low} to {high}"))),
+    };
+    within("--strength", args.strength, 0.0, 1.5)?;
+    within("--pattern-scale", args.pattern_scale, 0.25, 4.0)?;
+    within("--size", args.size as f64, 32.0, 512.0)?;
+    within("--steps", args.steps as f64, 1.0, 100_000.0)?;
+    within("--preview-every", args.preview_every as f64, 1.0, 100_000.0)?;
+    for &strength in &args.strengths {
+        within("--strengths", strength, 0.0, 1.5)?;
+    }
+    if args.styles.len() > 16 || args.strengths.len() > 16 {
+        return Err(Error::Usage("at most 16 styles and 16 strengths".into()));
+    }
+    if let Some(weights) = &args.weights {
+        if weights.len() != args.styles.len() {
+            let (given, styles) = (weights.len(), args.styles.len());
+            return Err(Error::Usage(format!("--weights: {given} are given for {styles} styles; write one for each")));
+        }
+        if weights.iter().any(|w| !(0.0..=1e6).contains(w)) || weights.iter().all(|&w| w == 0.0) {
+            return Err(Error::Usage("--weights: must be from 0 to 1e6, and one above 0".into()));
+        }
+    }
+    for path in args.out.iter().chain(&args.sheet) {
+        if !path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
+            return Err(Error::Usage(format!(
+                "{}: results are PNG files, so the name must end in .png",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn default_out(args: &Args) -> PathBuf {
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let names: Vec<String> = std::iter::once(&args.content).chain(&args.styles).map(|path| stem(path)).collect();
+    PathBuf::from(format!("{}.png", names.join("-")))
+}
+
+/// Before anything is learnt: a result that would not be written is found out now.
+fn refuse_existing(args: &Args, out: Option<&Path>) -> Result<()> {
+    let exists = |path: &Path| path.symlink_metadata().is_ok();
+    if !args.force
+        && let Some(path) = out.into_iter().chain(args.sheet.as_deref()).find(|path| exists(path))
+    {
+        return Err(Error::file(path, "exists already: choose another name, or replace it with --force"));
+    }
+    for path in out.into_iter().chain(args.sheet.as_deref()) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(Error::file(folder, "is no folder: make it first"));
+        }
+    }
+    if let Some(path) = &args.save_model
+        && std::fs::read_dir(path).map_or(exists(path), |mut entries| entries.next().is_some())
+    {
+        return Err(Error::file(path, "exists already: choose another --save-model"));
+    }
+    if let Some(path) = &args.preview
+        && !args.force
+        && std::fs::read_dir(path).map_or(exists(path), |mut entries| entries.next().is_some())
+    {
+        return Err(Error::file(path, "exists already: choose another --preview, or write into it with --force"));
+    }
+    Ok(())
+}
+
+fn mask_of(args: &Args) -> Result<Mask> {
+    let invert = args.invert_mask;
+    Ok(match args.mask.as_deref() {
+        None => Mask::None,
+        Some("auto") => Mask::Auto { invert },
+        Some(file) => Mask::Picture { image: read_image(file)?, invert },
+    })
+}
+
+/// Learns style `k`.
+fn learn(
+    args: &Args,
+    content: &Content,
+    k: usize,
+    picture: &DynamicImage,
+    config: &Config,
+    device: &Device,
+    stop: &AtomicBool,
+) -> Result<Restyler> {
+    let style = Style::new(picture, config);
+    let [h, w] = content.size();
+    let [lh, lw] = within([h, w], config.size);
+    let name = args.styles[k].display();
+    let thing = if style.thing.is_some() { ", a thing on a plain ground" } else { "" };
+    let mut watching = Watching {
+        progress: Progress::new(args.quiet, matches!(device, Device::Gpu(_))),
+        preview: args.preview.as_ref().map(|folder| (folder.clone(), content, style_name(&args.styles[k]), k)),
+        every: args.preview_every,
+        force: args.force,
+        steps: config.steps,
+    };
+    watching.progress.begin(&Start {
+        data: format!("{} ({w}x{h}, learnt on at {lw}x{lh}) in the style of {name}{thing}", args.content.display()),
+        from: 0,
+        to: config.steps,
+        batch: 1,
+        parameters: vec![("network", config.network.build(&Device::Cpu, 0).parameter_count())],
+        note: None,
+    });
+    stylize::learn(content, style, config, device, stop, &mut watching)
+}
+
+/// Progress lines, and pictures of what is learnt so far.
+struct Watching<'a> {
+    progress: Progress,
+    preview: Option<(PathBuf, &'a Content, String, usize)>,
+    every: u64,
+    force: bool,
+    steps: u64,
+}
+
+impl Watch for Watching<'_> {
+    fn step(&mut self, step: u64, game: &Game, losses: &Losses) -> Result<()> {
+        let due = step == 1 || step.is_multiple_of(10) || step == self.steps;
+        let row = if due {
+            let value = |(name, loss): &(&'static str, crate::Tensor)| Ok((name.to_string(), loss.item()?));
+            Some(Row { step, images_seen: step, values: losses.iter().map(value).collect::<Result<_>>()? })
+        } else {
+            None
+        };
+        if let Some((name, value)) = row.iter().flat_map(|row| &row.values).find(|(_, value)| !value.is_finite()) {
+            let why = "the training has failed; another --seed may help";
+            return Err(Error::Train(format!("{name} is {value} at step {step}: {why}")));
+        }
+        self.progress.step(step, row.as_ref());
+        if let Some((folder, content, name, k)) = &self.preview
+            && (step.is_multiple_of(self.every) || step == self.steps)
+        {
+            let planes = stylize::restyled(content, &[(1.0, &game.change(content)?)], 1.0, false);
+            let path = folder.join(format!("{}-{name}-step-{step:06}.png", k + 1));
+            let made = Provenance::new(&command()).with("step", step);
+            save(&path, content, &planes, made.text(), self.force)?;
+        }
+        Ok(())
+    }
+}
+
+fn style_name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn save(path: &Path, content: &Content, planes: &Planes, text: &[(String, String)], force: bool) -> Result<()> {
+    let picture = content.picture(planes);
+    if content.transparent {
+        save_png_rgba(path, &picture, text, force)
+    } else {
+        save_png(path, &DynamicImage::from(picture).into_rgb8(), text, force)
+    }
+}
+
+/// How far a result is from its style and from its content.
+struct Measures {
+    style: usize,
+    strength: f64,
+    /// Patch distance to the style, share of black to white.
+    patches: f64,
+    /// ΔE to the style.
+    colour: f64,
+    /// Correlation of edge maps with the content.
+    edges: f64,
+    /// Silhouette IoU with the content, if it shows a thing on a plain ground.
+    cut: Option<f64>,
+}
+
+impl Measures {
+    /// Measured at the size that was learnt on, inside what is restyled.
+    fn of(content: &Content, result: &Planes, style: &Restyler, strength: f64) -> Measures {
+        let size = within(content.size(), style.config.size);
+        let (part, _) = content.part(style.style.thing.is_some());
+        let part = part.map(|part| stylize::resized_area(part, content.size(), size));
+        let (result, own) = (result.resized(size), content.planes.resized(size));
+        let shape = [3, size[0], size[1]];
+        let other = &style.style.small;
+        let inside = style.style.inside.as_deref();
+        let view = |planes: &'_ Planes| [3, planes.size[0], planes.size[1]];
+        let patches = patch_distance(
+            View { values: &result.values, shape, area: part.as_deref() },
+            View { values: &other.values, shape: view(other), area: inside },
+        );
+        let colour = colour_distance(&result.values, part.as_deref(), &other.values, inside);
+        let edges = edge_agreement(&result.values, &own.values, shape, None);
+        let cut = content
+            .thing
+            .as_ref()
+            .filter(|_| !content.transparent)
+            .map(|_| overlap(&silhouette(&result.values, shape), &silhouette(&own.values, shape)));
+        Measures { style: 0, strength, patches, colour, edges, cut }
+    }
+
+    fn line(&self, names: &[String]) -> String {
+        let Measures { style, strength, patches, colour, edges, cut } = self;
+        let cut = cut.map_or(String::new(), |cut| format!("  silhouette IoU {cut:.3}"));
+        format!(
+            "{}, strength {strength}: to the style {patches:.3} (patches), {colour:.1} ΔE (colours); with the content \
+             {edges:.3} (edges){cut}",
+            names[*style]
+        )
+    }
+
+    fn json(&self, names: &[String]) -> serde_json::Value {
+        serde_json::json!({
+            "style": names[self.style], "strength": self.strength, "patch_distance": self.patches,
+            "colour_distance": self.colour, "edge_agreement": self.edges, "silhouette_iou": self.cut,
+        })
+    }
+}
+
+/// The grid of styles and strengths, and its measures.
+fn sheet(
+    args: &Args,
+    path: &Path,
+    content: &Content,
+    pictures: &[DynamicImage],
+    learnt: &[Restyler],
+    changes: &[Change],
+) -> Result<Vec<Measures>> {
+    let [h, w] = content.size();
+    let longest = h.max(w).clamp(96, 384);
+    let [ch, cw] = {
+        let [th, tw] = within([h, w], longest);
+        // Small pictures are shown larger.
+        let scale = (longest / th.max(tw)).max(1);
+        [th * scale, tw * scale]
+    };
+    let shown = |picture: &DynamicImage| -> RgbImage {
+        let scaled = picture.resize(cw as u32, ch as u32, imageops::FilterType::Triangle).to_rgba8();
+        let mut canvas = RgbImage::from_pixel(cw as u32, ch as u32, image::Rgb([255; 3]));
+        let (x, y) = ((cw as u32 - scaled.width()) / 2, (ch as u32 - scaled.height()) / 2);
+        for (px, py, pixel) in scaled.enumerate_pixels() {
+            let over = |c: usize| (u32::from(pixel[c]) * u32::from(pixel[3]) + 255 * (255 - u32::from(pixel[3]))) / 255;
+            canvas.put_pixel(x + px, y + py, image::Rgb([0, 1, 2].map(|c| over(c) as u8)));
+        }
+        canvas
+    };
+    let (mut cells, mut measured) = (Vec::new(), Vec::new());
+    for (k, style) in learnt.iter().enumerate() {
+        cells.push(shown(&pictures[k]));
+        for &strength in &args.strengths {
+            let planes = stylize::restyled(content, &[(1.0, &changes[k])], strength, args.keep_colour);
+            measured.push(Measures { style: k, ..Measures::of(content, &planes, style, strength) });
+            cells.push(shown(&DynamicImage::from(content.picture(&planes))));
+        }
+    }
+    let mut columns = vec!["style".to_string()];
+    columns.extend(args.strengths.iter().map(|strength| format!("strength {strength}")));
+    let rows: Vec<String> = args.styles.iter().map(|path| style_name(path)).collect();
+    let title = format!("{} restyled", style_name(&args.content));
+    let (grid, tiling) = labelled_sheet(&cells, columns.len(), &rows, &columns, &title);
+    let strengths: Vec<String> = args.strengths.iter().map(f64::to_string).collect();
+    let made = provenance(args)?.with("strengths", strengths.join(", ")).tiles(&tiling);
+    save_png(path, &grid, made.text(), args.force)?;
+    Ok(measured)
+}
+
+fn provenance(args: &Args) -> Result<Provenance> {
+    let licence = args.licence.as_deref();
+    let mut made = Provenance::new(&command()).picture("content", &args.content, licence)?;
+    for style in &args.styles {
+        made = made.picture("style", style, licence)?;
+    }
+    if let Some(weights) = &args.weights {
+        let weights: Vec<String> = weights.iter().map(f64::to_string).collect();
+        made = made.with("weights", weights.join(", "));
+    }
+    if let Some(mask) = &args.mask {
+        let inverted = if args.invert_mask { ", inverted" } else { "" };
+        made = made.with("mask", format!("{mask}{inverted}"));
+    }
+    Ok(made
+        .with("keep-colour", args.keep_colour)
+        .with("pattern-scale", args.pattern_scale)
+        .with("size", args.size)
+        .with("steps", args.steps)
+        .with("seed", args.seed))
+}
+
+/// What identifies the pictures that were learnt from.
+fn fingerprint(args: &Args) -> Result<String> {
+    let hashes = std::iter::once(&args.content).chain(&args.styles).map(|path| file_hash(path));
+    Ok(hashes.collect::<Result<Vec<_>>>()?.join("+"))
+}
+
+/// The licences of those pictures, each once.
+fn licences(args: &Args) -> Result<Option<String>> {
+    if args.licence.is_some() {
+        return Ok(args.licence.clone());
+    }
+    let mut all: Vec<String> = Vec::new();
+    for picture in std::iter::once(&args.content).chain(&args.styles) {
+        all.extend(licence_of(picture)?.filter(|licence| !all.contains(licence)));
+    }
+    Ok((!all.is_empty()).then(|| all.join("; ")))
+}
+
+fn recipe(args: &Args, config: &Config, weights: &[f64]) -> StylizeRecipe {
+    StylizeRecipe {
+        name: "stylize".into(),
+        stylize: Applying {
+            styles: args.styles.iter().map(|path| path.display().to_string()).collect(),
+            weights: weights.to_vec(),
+            strength: args.strength,
+            keep_colour: args.keep_colour,
+            mask: match (args.mask.as_deref(), args.invert_mask) {
+                (Some("auto"), false) => SavedMask::Auto,
+                (Some("auto"), true) => SavedMask::AutoInverted,
+                _ => SavedMask::None,
+            },
+        },
+        learning: *config,
+        train: TrainConfig::once(config.steps, config.seed),
+    }
+}
+
+fn report(args: &Args, written: &[PathBuf], measured: &[Measures], seconds: f64) -> Result<()> {
+    let names: Vec<String> = args.styles.iter().map(|path| style_name(path)).collect();
+    if args.json {
+        let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+        let measures: Vec<serde_json::Value> = measured.iter().map(|m| m.json(&names)).collect();
+        let all = serde_json::json!({ "written": written, "measures": measures, "seconds": seconds });
+        return print_line(&all.to_string());
+    }
+    if args.quiet {
+        return Ok(());
+    }
+    for path in written {
+        print_line(&path.display().to_string())?;
+    }
+    for measures in measured {
+        print_line(&measures.line(&names))?;
+    }
+    print_line(&format!("{seconds:.0} s of learning and painting"))?;
+    if let Some(path) = &args.save_model {
+        print_line(&format!("apply it: toile translate {} IMAGES... --out DIR", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A saved style applied by `toile translate`: each picture to its file.
+pub(super) fn translate(
+    folder: &RunFolder,
+    recipe: &StylizeRecipe,
+    work: &[(PathBuf, PathBuf)],
+    (strength, licence): (Option<f64>, Option<&str>),
+    (force, quiet): (bool, bool),
+    device: &Device,
+) -> Result<u64> {
+    let strength = strength.unwrap_or(recipe.stylize.strength);
+    if !(0.0..=1.5).contains(&strength) {
+        return Err(Error::Usage(format!("--strength {strength}: takes 0 to 1.5")));
+    }
+    let saved = Saved::load(folder, recipe, device)?;
+    for (number, (from, to)) in work.iter().enumerate() {
+        let content = Content::new(from, &read_image(from)?, &saved.mask())?;
+        let planes = saved.restyle(&content, strength)?;
+        let [model, data] = saved.identity.clone();
+        let (run, recipe) = (folder.path().to_path_buf(), recipe.name.clone());
+        let identity =
+            ModelIdentity { run, recipe, step: saved.step, model, data, data_licence: saved.licences.clone() };
+        let made = Provenance::new(&command()).model(&identity, None).picture("content", from, licence)?;
+        let made = made.with("strength", strength);
+        save(to, &content, &planes, made.text(), force)?;
+        if !quiet {
+            say(&format!("{}/{}  {}", number + 1, work.len(), to.display()));
+        }
+    }
+    Ok(saved.step)
+}
