@@ -5,6 +5,9 @@ use super::{device, print_line, use_threads};
 use crate::data::garments::Pattern;
 use crate::data::{Domains, Source, open_domains};
 use crate::error::{Error, Result};
+use crate::metrics::colour::colour_distance;
+use crate::metrics::edges::edge_agreement;
+use crate::metrics::patches::{View, patch_distance};
 use crate::metrics::silhouette::{overlap, silhouette};
 use crate::nn::Mode;
 use crate::report::{ModelIdentity, Provenance, Tiling, image_grid, save_png};
@@ -16,9 +19,10 @@ use std::path::PathBuf;
 ///
 /// Did the cut stay: silhouette IoU of result and original (drawn garments
 /// have their own silhouette; other pictures' is what differs from the
-/// colour of their border). With pairs also the distance to the right
-/// answer. Did the pattern arrive: in how many results of drawn garments a
-/// classifier finds the wanted one.
+/// colour of their border), and how far their edges agree. Did the look
+/// arrive: how far patches and colours are from those of the other domain's
+/// pictures (of the right answers, with pairs), before and after; and in how
+/// many results of drawn garments a classifier finds the wanted pattern.
 ///
 /// Examples:
 ///
@@ -89,6 +93,7 @@ pub fn run(args: Args) -> Result<u8> {
         source.load(i, &mut image)?;
         Ok(image)
     };
+    let (mut edges, mut looks) = (Vec::new(), Vec::new());
     let (mut shares, mut distances, mut sheet, mut results) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for i in 0..count {
         let original = load(&**from, i)?;
@@ -96,9 +101,14 @@ pub fn run(args: Args) -> Result<u8> {
         let there = from.mask(i).unwrap_or_else(|| silhouette(&original, shape));
         shares.push(overlap(&silhouette(&result, shape), &there));
         results.extend_from_slice(&result);
+        edges.push(edge_agreement(&result, &original, shape, None));
+        // The answer, or just a picture of the other domain.
+        let other = load(&**to, i % to.len())?;
+        let [before, after] = [&original, &result].map(|image| Looks::of(image, &other, shape));
+        looks.push([before, after]);
         sheet.extend(original);
         if domains.paired {
-            let answer = load(&**to, i)?;
+            let answer = other;
             let total: f64 = result.iter().zip(&answer).map(|(a, b)| f64::from((a - b).abs())).sum();
             // Of 255, as pictures have it.
             distances.push(total / answer.len() as f64 * 127.5);
@@ -109,6 +119,10 @@ pub fn run(args: Args) -> Result<u8> {
         }
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let look =
+        |which: usize, of: fn(&Looks) -> f64| mean(&looks.iter().map(|both| of(&both[which])).collect::<Vec<_>>());
+    let patches = [0, 1].map(|which| look(which, |look| look.patches));
+    let colours = (c == 3).then(|| [0, 1].map(|which| look(which, |look| look.colour)));
     let least = shares.iter().copied().fold(1.0, f64::min);
     if let Some(path) = &args.sheet {
         let images = if domains.paired { 3 } else { 2 };
@@ -137,6 +151,8 @@ pub fn run(args: Args) -> Result<u8> {
         let figures = serde_json::json!({
             "run": args.run.display().to_string(), "step": applied.step, "direction": args.direction, "pictures": count,
             "data": from.describe(), "silhouette_iou": mean(&shares), "silhouette_iou_least": least,
+            "edge_agreement": mean(&edges), "patch_distance": patches[1], "patch_distance_before": patches[0],
+            "colour_distance": colours.map(|both| both[1]), "colour_distance_before": colours.map(|both| both[0]),
             "distance_to_answer": distance,
             "pattern_found": right.map(|right| right as f64 / count as f64),
         });
@@ -144,12 +160,28 @@ pub fn run(args: Args) -> Result<u8> {
     }
     print_line(&format!("{count} pictures of {}, step {}, {}", from.describe(), applied.step, args.direction))?;
     print_line(&format!("silhouette IoU: mean {:.3}, least {least:.3}", mean(&shares)))?;
+    print_line(&format!("edges agree with the original's: {:.3} (correlation)", mean(&edges)))?;
+    let of = if domains.paired { "the right answers" } else { "pictures of the other domain" };
+    let [before, after] = patches;
+    print_line(&format!("patches, distance to those of {of}: {after:.3} of black to white (originals {before:.3})"))?;
+    if let Some([before, after]) = colours {
+        print_line(&format!("colours, distance to those of {of}: {after:.1} ΔE (originals {before:.1})"))?;
+    }
     if let Some(distance) = distance {
         print_line(&format!("distance to the right answer: {distance:.1} of 255 a channel"))?;
     }
     if let (Some(found), Some(right)) = (found, right) {
         let missed = found.iter().filter(|(wanted, pattern)| !wanted.is(*pattern));
-        let missed: Vec<String> = missed.map(|(wanted, pattern)| format!("{} for {wanted}", pattern.name())).collect();
+        let mut counts: Vec<(String, usize)> = Vec::new();
+        for (wanted, pattern) in missed {
+            let name = format!("{} for {wanted}", pattern.name());
+            match counts.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((name, 1)),
+            }
+        }
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let missed: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let share = 100.0 * right as f64 / count as f64;
         print_line(&format!("wanted pattern found: {right} of {count} ({share:.1} %)"))?;
         if !missed.is_empty() {
@@ -157,6 +189,20 @@ pub fn run(args: Args) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// How far an image's look is from another's.
+struct Looks {
+    patches: f64,
+    colour: f64,
+}
+
+impl Looks {
+    fn of(image: &[f32], other: &[f32], shape: [usize; 3]) -> Looks {
+        let view = |values| View { values, shape, area: None };
+        let colour = if shape[0] == 3 { colour_distance(image, None, other, None) } else { 0.0 };
+        Looks { patches: patch_distance(view(image), view(other)), colour }
+    }
 }
 
 /// Which pattern a result should have.
