@@ -69,10 +69,25 @@ impl Parameter {
 pub enum Mode {
     /// The batch's own statistics; running statistics move towards them.
     Train,
+    /// As [`Mode::Train`] for so many batches of equal size that lie one behind the other in a tensor: each has its own
+    /// statistics, and running statistics move towards those of one after the other.
+    Batches(usize),
     /// The batch's own statistics; running statistics stay.
     BatchStatistics,
     /// The running statistics: inference.
     Inference,
+}
+
+impl Mode {
+    /// Whether running statistics move.
+    pub fn trains(self) -> bool {
+        matches!(self, Mode::Train | Mode::Batches(_))
+    }
+
+    /// How many batches lie in a tensor.
+    pub fn batches(self) -> usize {
+        if let Mode::Batches(batches) = self { batches } else { 1 }
+    }
 }
 
 /// A layer or a network.

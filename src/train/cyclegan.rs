@@ -7,6 +7,7 @@ use super::{gradients, gradients_of_all};
 use crate::error::Result;
 use crate::nn::{Draws, Mode, Module, Parameter, Sequential, prefixed};
 use crate::ops::losses::{l1, least_squares_d};
+use crate::ops::mean_of::Function;
 use crate::optim::Adam;
 use crate::tensor::{Device, Tensor, no_grad};
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,7 @@ pub struct TranslatorStep {
 
 /// E[(D(x) − 1)²] over all patches: what a translator minimises (Zhu et al. 2017, section 4).
 pub fn fool(score: &Tensor) -> Tensor {
-    (score - 1.0).square().mean()
+    score.mean_of(Function::Square { target: 1.0 }, 1.0)
 }
 
 impl CycleGan {

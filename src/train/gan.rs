@@ -1,9 +1,10 @@
 //! The adversarial game: two networks, two optimisers, one step.
 
 use super::gradients;
-use super::loss::{self, Game, Score, ScoreKind};
+use super::loss::{self, Game, Score, ScoreKind, Scores};
 use super::recipe::{Objective, Recipe};
 use crate::error::Result;
+use crate::models::LayerSpec;
 use crate::nn::init::Initializer;
 use crate::nn::{Mode, Module, Parameter, Sequential, prefixed};
 use crate::optim::Adam;
@@ -57,10 +58,8 @@ pub struct DiscriminatorStep {
     pub penalty: Option<Tensor>,
     /// The loss's gradient by each of the discriminator's parameters, in order.
     pub gradients: Vec<Tensor>,
-    /// The scores of the real images.
-    pub real: Tensor,
-    /// The scores of the fake ones.
-    pub fake: Tensor,
+    /// The scores of the real images and of the fake ones.
+    pub scores: Scores,
 }
 
 /// What the generator's half of a step computes.
@@ -94,7 +93,7 @@ impl Gan {
             discriminator_optimizer: Adam::new(recipe.optimizer, discriminator.parameters()),
             generator,
             discriminator,
-            score: Score::new(kind, device),
+            score: Score::new(kind),
             recipe: recipe.clone(),
             device: device.clone(),
         })
@@ -132,14 +131,8 @@ impl Gan {
     pub fn step(&mut self, real: &Tensor, noise: &Noise) -> Result<StepOutcome> {
         let (mut d_steps, g_step) = self.step_in_full(real, noise)?;
         let d_step = d_steps.pop().expect("the discriminator is updated at least once");
-        no_grad(|| {
-            Ok(StepOutcome {
-                d_real: self.score.mean_probability(&d_step.real),
-                d_fake: self.score.mean_probability(&d_step.fake),
-                d_loss: d_step.loss,
-                g_loss: g_step.loss,
-            })
-        })
+        let [d_real, d_fake] = no_grad(|| self.score.mean_probabilities(&d_step.scores));
+        Ok(StepOutcome { d_real, d_fake, d_loss: d_step.loss, g_loss: g_step.loss })
     }
 
     /// [`Gan::step`], with all that its updates computed: the discriminator's in order, and the generator's.
@@ -181,19 +174,33 @@ impl Gan {
     /// The discriminator's loss and gradients; the generator is not part of the graph. `alpha` is needed for a gradient
     /// penalty.
     pub fn discriminator_step(&self, real: &Tensor, fake: &Tensor, alpha: Option<&Tensor>) -> DiscriminatorStep {
-        let real_score = self.discriminator.forward(real, Mode::Train); // [N, 1]
-        let fake_score = self.discriminator.forward(fake, Mode::Train); // [N, 1]
-        self.discriminator_loss([real, fake], [real_score, fake_score], alpha)
+        let scores = if self.judges_jointly() {
+            let both = no_grad(|| Tensor::concat(&[real, fake], 0)); // [2·N, C, H, W]
+            Scores::Joint(self.discriminator.forward(&both, Mode::Batches(2))) // [2·N, 1]
+        } else {
+            Scores::Apart([real, fake].map(|x| self.discriminator.forward(x, Mode::Train))) // [N, 1] each
+        };
+        self.discriminator_loss([real, fake], scores, alpha)
+    }
+
+    /// Whether real and fake images go through the discriminator in one pass, each batch normalised by its own statistics:
+    /// the same numbers from half as many products. A penalty needs a gradient by one of the two alone, and spectral
+    /// normalisation takes a step of its iteration a pass.
+    fn judges_jointly(&self) -> bool {
+        let &Objective { kind, gp_lambda, r1_gamma, r2_gamma, .. } = self.objective();
+        let penalised = gp_lambda > 0.0 || r1_gamma > 0.0 || r2_gamma > 0.0;
+        let spectral = self.recipe.discriminator.layers.iter().any(LayerSpec::has_spectral_norm);
+        !penalised && !spectral && kind != Game::Relativistic
     }
 
     fn discriminator_loss(
         &self,
         [real, fake]: [&Tensor; 2],
-        [real_score, fake_score]: [Tensor; 2],
+        scores: Scores,
         alpha: Option<&Tensor>,
     ) -> DiscriminatorStep {
         let &Objective { kind, gp_lambda, r1_gamma, r2_gamma, .. } = self.objective();
-        let game = self.score.discriminator(kind, &real_score, &fake_score);
+        let game = self.score.discriminator(kind, &scores);
         let penalties = [
             alpha.filter(|_| gp_lambda > 0.0).map(|alpha| {
                 let x = no_grad(|| loss::between(real, fake, alpha));
@@ -201,21 +208,16 @@ impl Gan {
                 let score = self.discriminator.forward(&x, Mode::BatchStatistics);
                 loss::gradient_penalty(&loss::slope_norms(&loss::slope(&score, &x), 0.0), gp_lambda, 1.0)
             }),
-            (r1_gamma > 0.0).then(|| loss::squared_slope_penalty(&loss::slope(&real_score, real), r1_gamma)),
-            (r2_gamma > 0.0).then(|| loss::squared_slope_penalty(&loss::slope(&fake_score, fake), r2_gamma)),
+            (r1_gamma > 0.0).then(|| loss::squared_slope_penalty(&loss::slope(&scores.real(), real), r1_gamma)),
+            (r2_gamma > 0.0).then(|| loss::squared_slope_penalty(&loss::slope(&scores.fake(), fake), r2_gamma)),
         ];
         let penalty = penalties.into_iter().flatten().reduce(|a, b| a + b);
         let d_loss = penalty.as_ref().map_or(game.clone(), |penalty| &game + penalty);
         let (loss, penalty_value) = (d_loss.detach(), penalty.as_ref().map(Tensor::detach));
-        let (real, fake) = (real_score.detach(), fake_score.detach());
-        drop((game, penalty, real_score, fake_score));
-        DiscriminatorStep {
-            gradients: gradients(d_loss, &self.discriminator),
-            loss,
-            penalty: penalty_value,
-            real,
-            fake,
-        }
+        let values = scores.detach();
+        drop((game, penalty, scores));
+        let gradients = gradients(d_loss, &self.discriminator);
+        DiscriminatorStep { gradients, loss, penalty: penalty_value, scores: values }
     }
 
     /// The generator's loss and gradients, through the discriminator, whose own gradients are not computed. Which
@@ -247,7 +249,7 @@ impl Gan {
         let scores = [real, &fake].map(|x| self.discriminator.forward(x, Mode::Train));
         let [real_score, fake_score] = scores.clone();
         let real_score = real_score.detach();
-        let d_step = self.discriminator_loss([real, &fake], scores, alpha);
+        let d_step = self.discriminator_loss([real, &fake], Scores::Apart(scores), alpha);
         drop(fake);
         (d_step, self.generator_loss(fake_score, Some(&real_score)))
     }
