@@ -285,7 +285,13 @@ impl Op for Moments {
         let running = |i: usize| x.get(i).map_or(x[0].buffer, |view| view.buffer);
         let pass = Pass {
             name: "moments",
-            entries: ["moments_channel", "moments_serial", "moments_partial", "moments_partial_quads", "moments_combine"],
+            entries: [
+                "moments_channel",
+                "moments_serial",
+                "moments_partial",
+                "moments_partial_quads",
+                "moments_combine",
+            ],
             switch: ("moves", self.moving.is_some()),
             unaffected: "partial",
             reads: &[x[0].buffer, running(1), running(2)],

@@ -60,16 +60,15 @@ impl Separate {
     pub fn of_joint(self, scores: &Tensor) -> Tensor {
         let (half, all) = (scores.len() / 2, scores.len());
         let [Term(f, weight), Term(g, other)] = [self.real, self.fake];
-        let means = [mean_of::Term { f, range: 0..half, weight }, mean_of::Term { f: g, range: half..all, weight: other }];
+        let means =
+            [mean_of::Term { f, range: 0..half, weight }, mean_of::Term { f: g, range: half..all, weight: other }];
         scores.means_of(&means)
     }
 }
 
 /// mean softplus(−real) + mean softplus(fake) = −ln D(x) − ln(1 − D(G(z))) (Goodfellow et al. 2014, eq. 1).
-pub const MINIMAX: Separate = Separate {
-    real: Term(Function::Softplus { sign: -1.0 }, 1.0),
-    fake: Term(Function::Softplus { sign: 1.0 }, 1.0),
-};
+pub const MINIMAX: Separate =
+    Separate { real: Term(Function::Softplus { sign: -1.0 }, 1.0), fake: Term(Function::Softplus { sign: 1.0 }, 1.0) };
 
 /// mean max(1 − real, 0) + mean max(1 + fake, 0) (Lim and Ye 2017; Miyato et al. 2018, eq. 16).
 pub const HINGE: Separate =
@@ -80,10 +79,8 @@ pub const WASSERSTEIN: Separate =
     Separate { real: Term(Function::Identity, -1.0), fake: Term(Function::Identity, 1.0) };
 
 /// ½·mean (real − 1)² + ½·mean fake² (Mao et al. 2017, eq. 9).
-pub const LEAST_SQUARES: Separate = Separate {
-    real: Term(Function::Square { target: 1.0 }, 0.5),
-    fake: Term(Function::Square { target: 0.0 }, 0.5),
-};
+pub const LEAST_SQUARES: Separate =
+    Separate { real: Term(Function::Square { target: 1.0 }, 0.5), fake: Term(Function::Square { target: 0.0 }, 0.5) };
 
 /// [`MINIMAX`] of these scores.
 pub fn minimax_d(real: &Tensor, fake: &Tensor) -> Tensor {

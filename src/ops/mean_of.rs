@@ -188,7 +188,7 @@ struct TermParams {
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Params {
     n: u32,
-    terms: [TermParams; MOST_TERMS],
+    terms: [TermParams; 2],
 }
 
 fn scale(term: &Term) -> f64 {

@@ -44,7 +44,8 @@ pub(super) fn rows() -> Vec<Case> {
         Case::new("mean_of", vec![([2, 70].into(), logits.clone())], move |x| x[0].means_of(&shared))
             .within(Accumulated(125)),
     );
-    let bce = [(0.0, 0..40), (1.0, 40..90)].map(|(target, range)| term(Function::Bce { target, clip: 1e-3 }, range, 1.0));
+    let bce =
+        [(0.0, 0..40), (1.0, 40..90)].map(|(target, range)| term(Function::Bce { target, clip: 1e-3 }, range, 1.0));
     table.extend([
         Case::new("mean_of: bce", vec![([90].into(), Range::Between(0.01, 0.99))], move |x| x[0].means_of(&bce))
             .within(Transcendental),
