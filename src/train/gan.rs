@@ -1,15 +1,17 @@
 //! The adversarial game: two networks, two optimisers, one step.
 
+use super::accumulate::{Mean, part};
 use super::gradients;
 use super::loss::{self, Game, Score, ScoreKind, Scores};
 use super::recipe::{Objective, Recipe};
 use crate::error::Result;
 use crate::models::LayerSpec;
 use crate::nn::init::Initializer;
-use crate::nn::{Mode, Module, Parameter, Sequential, prefixed};
+use crate::nn::{Mode, Module, Parameter, Sequential, prefixed, recomputed};
 use crate::optim::Adam;
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor, no_grad};
+use std::sync::Arc;
 
 /// A generator and a discriminator in training.
 pub struct Gan {
@@ -23,6 +25,9 @@ pub struct Gan {
     pub discriminator_optimizer: Adam,
     /// What the discriminator's scores are.
     pub score: Score,
+    /// Whether real and fake images may go through the discriminator in one pass. On a GPU it saves kernel calls; elsewhere
+    /// it only costs memory, because the gradients of both are there at a time.
+    pub(super) joins: bool,
     recipe: Recipe,
     device: Device,
 }
@@ -72,6 +77,39 @@ pub struct GeneratorStep {
     pub fake: Tensor,
 }
 
+impl DiscriminatorStep {
+    /// The mean over the parts of a batch; the scores of all.
+    fn mean(steps: impl Iterator<Item = DiscriminatorStep>) -> DiscriminatorStep {
+        let (mut scores, mut losses, mut penalties, mut gradients) =
+            (Vec::new(), Mean::default(), Mean::default(), Mean::default());
+        for step in steps {
+            scores.push(step.scores);
+            losses.add(vec![step.loss]);
+            penalties.add(step.penalty.into_iter().collect());
+            gradients.add(step.gradients);
+        }
+        DiscriminatorStep {
+            loss: losses.take().remove(0),
+            penalty: penalties.take().pop(),
+            gradients: gradients.take(),
+            scores: Scores::of_parts(scores),
+        }
+    }
+}
+
+impl GeneratorStep {
+    /// The mean over the parts of a batch; the scores of all.
+    fn mean(steps: impl Iterator<Item = GeneratorStep>) -> GeneratorStep {
+        let (mut scores, mut losses, mut gradients) = (Vec::new(), Mean::default(), Mean::default());
+        for step in steps {
+            scores.push(step.fake);
+            losses.add(vec![step.loss]);
+            gradients.add(step.gradients);
+        }
+        GeneratorStep { loss: losses.take().remove(0), gradients: gradients.take(), fake: loss::joined(scores) }
+    }
+}
+
 impl Gan {
     /// Networks with fresh weights and optimisers with zero moments, on `device`.
     ///
@@ -81,8 +119,9 @@ impl Gan {
         let seed = recipe.train.seed;
         // The two networks' weights are numbered from far apart, so that a layer more in one leaves the other as it was.
         let init = |first| Initializer::new(device, recipe.init, seed, first);
-        let generator = recipe.build_generator(&mut init(0))?;
-        let discriminator = recipe.build_discriminator(&mut init(1 << 32))?;
+        let recomputes = recipe.train.checkpoint;
+        let generator = recipe.build_generator(&mut init(0))?.recomputing(recomputes);
+        let discriminator = recipe.build_discriminator(&mut init(1 << 32))?.recomputing(recomputes);
         let kind = if recipe.discriminator_gives_probability() {
             ScoreKind::Probability { clip: recipe.objective.bce_clip }
         } else {
@@ -94,6 +133,7 @@ impl Gan {
             generator,
             discriminator,
             score: Score::new(kind),
+            joins: matches!(device, Device::Gpu(_)),
             recipe: recipe.clone(),
             device: device.clone(),
         })
@@ -145,30 +185,85 @@ impl Gan {
         let batch = |part: usize| if updates == 1 { real.clone() } else { real.narrow(0, part * n, n) };
         let mut d_steps = Vec::with_capacity(updates);
         for part in 0..updates - 1 {
-            let fake = no_grad(|| self.generator.forward(&noise.z[part], Mode::Train)); // [N, C, H, W]
-            let d_step = self.discriminator_step(&batch(part), &fake, noise.alpha.get(part));
+            let (d_step, _) = self.discriminator_update(&batch(part), &noise.z[part], noise.alpha.get(part), false);
             self.discriminator_optimizer.step(&d_step.gradients)?;
             d_steps.push(d_step);
         }
         let last = updates - 1;
         let (real, z, alpha) = (batch(last), &noise.z[last], noise.alpha.get(last));
         let g_step = if self.objective().simultaneous {
-            let (d_step, g_step) = self.simultaneous_step(&real, z, alpha);
+            let (d_step, g_step) = self.simultaneous_update(&real, z, alpha);
             self.discriminator_optimizer.step(&d_step.gradients)?;
             d_steps.push(d_step);
             g_step
         } else {
-            let reuse = self.objective().reuse_fake;
-            let make_fake = || self.generator.forward(z, Mode::Train);
-            let fake = if reuse { make_fake() } else { no_grad(make_fake) }; // [N, C, H, W]
-            let d_step = self.discriminator_step(&real, &fake.detach(), alpha);
+            let (d_step, fakes) = self.discriminator_update(&real, z, alpha, self.objective().reuse_fake);
             self.discriminator_optimizer.step(&d_step.gradients)?;
             d_steps.push(d_step);
-            let fake = if reuse { fake } else { self.generator.forward(&noise.z_generator, Mode::Train) };
-            self.generator_step(fake, &real)
+            self.generator_update(fakes, &noise.z_generator, &real)
         };
         self.generator_optimizer.step(&g_step.gradients)?;
         Ok((d_steps, g_step))
+    }
+
+    /// The parts that a batch is taken in.
+    fn parts(&self) -> usize {
+        self.recipe.train.accumulate
+    }
+
+    /// The discriminator's step on a batch, part by part. With `keep`, also the fake images of each part, through which the
+    /// generator can be differentiated.
+    fn discriminator_update(
+        &self,
+        real: &Tensor,
+        z: &Tensor,
+        alpha: Option<&Tensor>,
+        keep: bool,
+    ) -> (DiscriminatorStep, Vec<Tensor>) {
+        let parts = self.parts();
+        let mut fakes = Vec::new();
+        let steps = (0..parts).map(|i| {
+            let (real, z) = (part(real, i, parts), part(z, i, parts));
+            let alpha = alpha.map(|alpha| part(alpha, i, parts));
+            let fake = match (keep, parts) {
+                (false, _) => no_grad(|| self.generator.forward(&z, Mode::Train)),
+                (true, 1) => self.generator.forward(&z, Mode::Train),
+                // The activations of all parts would be there at a time.
+                (true, _) => recomputed(Arc::new(self.generator.clone()), &z, Mode::Train),
+            }; // [N / parts, C, H, W]
+            let step = self.discriminator_step(&real, &fake.detach(), alpha.as_ref());
+            fakes.extend(keep.then_some(fake));
+            step
+        });
+        let step = DiscriminatorStep::mean(steps);
+        (step, fakes)
+    }
+
+    /// The generator's step on a batch, part by part: with these fake images, or with those of `z` if there are none.
+    fn generator_update(&self, fakes: Vec<Tensor>, z: &Tensor, real: &Tensor) -> GeneratorStep {
+        let parts = self.parts();
+        let fresh = fakes.is_empty();
+        let mut fakes = fakes.into_iter();
+        GeneratorStep::mean((0..parts).map(|i| {
+            let make = || self.generator.forward(&part(z, i, parts), Mode::Train);
+            let fake = if fresh { make() } else { fakes.next().expect("there are fake images of each part") };
+            self.generator_step(fake, &part(real, i, parts))
+        }))
+    }
+
+    fn simultaneous_update(
+        &self,
+        real: &Tensor,
+        z: &Tensor,
+        alpha: Option<&Tensor>,
+    ) -> (DiscriminatorStep, GeneratorStep) {
+        let parts = self.parts();
+        let both = (0..parts).map(|i| {
+            let alpha = alpha.map(|alpha| part(alpha, i, parts));
+            self.simultaneous_step(&part(real, i, parts), &part(z, i, parts), alpha.as_ref())
+        });
+        let (d_steps, g_steps): (Vec<_>, Vec<_>) = both.unzip();
+        (DiscriminatorStep::mean(d_steps.into_iter()), GeneratorStep::mean(g_steps.into_iter()))
     }
 
     /// The discriminator's loss and gradients; the generator is not part of the graph. `alpha` is needed for a gradient
@@ -190,7 +285,7 @@ impl Gan {
         let &Objective { kind, gp_lambda, r1_gamma, r2_gamma, .. } = self.objective();
         let penalised = gp_lambda > 0.0 || r1_gamma > 0.0 || r2_gamma > 0.0;
         let spectral = self.recipe.discriminator.layers.iter().any(LayerSpec::has_spectral_norm);
-        !penalised && !spectral && kind != Game::Relativistic
+        self.joins && !penalised && !spectral && kind != Game::Relativistic
     }
 
     fn discriminator_loss(

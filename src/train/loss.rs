@@ -6,7 +6,7 @@ use crate::ops::losses::{
     relativistic_d, relativistic_g, wasserstein_g,
 };
 use crate::ops::mean_of::{self, Function};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
 /// The game that is played: the pair of losses.
@@ -126,6 +126,14 @@ pub enum Scores {
     Joint(Tensor),
 }
 
+/// Scores of parts of a batch, one behind the other.
+pub(super) fn joined(scores: Vec<Tensor>) -> Tensor {
+    match &scores[..] {
+        [whole] => whole.clone(),
+        several => no_grad(|| Tensor::concat(&several.iter().collect::<Vec<_>>(), 0)),
+    }
+}
+
 impl Scores {
     /// The real images', [N, 1].
     pub fn real(&self) -> Tensor {
@@ -140,6 +148,17 @@ impl Scores {
         match self {
             Scores::Apart([_, fake]) => fake.clone(),
             Scores::Joint(scores) => scores.narrow(0, scores.dim(0) / 2, scores.dim(0) / 2),
+        }
+    }
+
+    /// Those of a whole batch out of its parts'.
+    pub(super) fn of_parts(parts: Vec<Scores>) -> Scores {
+        match <[Scores; 1]>::try_from(parts) {
+            Ok([whole]) => whole,
+            Err(parts) => no_grad(|| {
+                let all = |of: fn(&Scores) -> Tensor| joined(parts.iter().map(of).collect());
+                Scores::Apart([all(Scores::real), all(Scores::fake)])
+            }),
         }
     }
 

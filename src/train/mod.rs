@@ -1,5 +1,6 @@
 //! Training: losses, the adversarial games, recipes, checkpoints and the run that ties them together.
 
+mod accumulate;
 pub mod checkpoint;
 pub mod classifier;
 pub mod cut;
@@ -9,6 +10,7 @@ pub mod gan;
 pub mod gan_training;
 pub mod latent;
 pub mod loss;
+pub mod memory;
 pub mod pix2pix;
 pub mod pool;
 pub mod projection;

@@ -87,6 +87,13 @@ impl ClassifierRecipe {
                 return fault(key, format!("{count} is not between 1 and {}", 1 << 24));
             }
         }
+        if self.train.accumulate > 1 {
+            let why = "a classifier is trained on whole batches, for its batch norm would see parts: it must be 1";
+            return fault("train.accumulate", why.into());
+        }
+        if self.train.checkpoint {
+            return fault("train.checkpoint", "a classifier is small and keeps its activations: it must be false".into());
+        }
         within("augment.blur", self.augment.blur.into(), 0.0, 0.66)?;
         within("augment.noise", self.augment.noise.into(), 0.0, 2.0)?;
         within("augment.colour", self.augment.colour.into(), 0.0, 1.0)?;

@@ -16,6 +16,12 @@ pub struct TrainConfig {
     pub steps: u64,
     /// Images a step.
     pub batch: usize,
+    /// The parts that a batch is taken in, one after the other: gradients are averaged before an update.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// Activations inside the networks are computed again for the gradient instead of being kept.
+    #[serde(default)]
+    pub checkpoint: bool,
     /// Of weights, latent vectors and data order.
     #[serde(default)]
     pub seed: u64,
@@ -34,6 +40,10 @@ pub struct TrainConfig {
     /// The newest so many checkpoints are kept.
     #[serde(default = "three")]
     pub keep: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn ten() -> u64 {
@@ -68,6 +78,7 @@ impl TrainConfig {
         for (key, value) in [
             ("train.steps", self.steps),
             ("train.batch", self.batch as u64),
+            ("train.accumulate", self.accumulate as u64),
             ("train.log_every", self.log_every),
             ("train.sample_every", self.sample_every),
             ("train.checkpoint_every", self.checkpoint_every),
@@ -79,6 +90,10 @@ impl TrainConfig {
         }
         if self.batch > 1 << 16 {
             return Err(("train.batch".into(), format!("{} is more than 65536", self.batch)));
+        }
+        if !self.batch.is_multiple_of(self.accumulate) {
+            let message = format!("{} equal parts cannot be made of train.batch = {}", self.accumulate, self.batch);
+            return Err(("train.accumulate".into(), message));
         }
         Ok(())
     }
