@@ -542,6 +542,12 @@ fn large() -> Vec<Case> {
             move |x| x[0].conv_transpose2d(&x[1], big, [18, 15]),
         )
         .within(Accumulated(1120)),
+        Case::new(
+            "conv2d_input: to two channels, dilated, asymmetric",
+            vec![normal([2, 9, 3, 7]), normal([9, 2, 3, 2])],
+            move |x| x[0].conv_transpose2d(&x[1], conv([2, 1], [0, 1, 2, 1], [2, 3], 1), [8, 7]),
+        )
+        .within(Accumulated(54)),
         Case::new("batch_norm: large", vec![normal([17, 5, 31, 29]), normal([5]), normal([5])], |x| {
             x[0].batch_norm(Some(&x[1]), Some(&x[2]), 1e-5).0
         })

@@ -66,7 +66,7 @@ impl Conv2dInput {
 
     /// Whether dx has so few channels that packing dy for each phase would take longer than multiplying: then all taps are
     /// multiplied at once and added up afterwards. Only for kernels that pack.
-    fn folds(&self, variant: Variant, dy: &Shape, w: &Shape) -> bool {
+    fn folds(&self, variant: Variant, w: &Shape) -> bool {
         let packs = matches!(variant, Variant::Panel { .. } | Variant::Shuffle { .. });
         let (channels, terms) = (w[1], w[0]);
         packs && self.conv.groups == 1 && channels <= FEW_CHANNELS && terms >= 8
@@ -188,7 +188,7 @@ impl Op for Conv2dInput {
         let products = self.products(x[0].shape, x[1].shape, y.shape);
         let variant = tuning::choose(gpu, &products)?;
         let columns = x[1].shape[1..].iter().product::<usize>() * x[0].shape[0] * x[0].shape[2] * x[0].shape[3];
-        if self.folds(variant, x[0].shape, x[1].shape) && columns as u64 * 4 <= gpu.max_binding_bytes() {
+        if self.folds(variant, x[1].shape) && columns as u64 * 4 <= gpu.max_binding_bytes() {
             return self.fold(gpu, wider(variant), [x[0], x[1]], y);
         }
         if variant != Variant::Naive {
