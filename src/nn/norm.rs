@@ -85,7 +85,7 @@ impl Module for BatchNorm {
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
         match mode {
-            Mode::Train => super::strips::joined(self, x, mode, f),
+            Mode::Train | Mode::Batches(_) => super::strips::joined(self, x, mode, f),
             Mode::BatchStatistics => x.normalized(Some(&self.gamma.get()), Some(&self.beta.get()), self.eps, f),
             Mode::Inference => x.map(|strip| self.forward_activated(strip, mode, f)),
         }

@@ -92,7 +92,10 @@ impl ClassifierRecipe {
             return fault("train.accumulate", why.into());
         }
         if self.train.checkpoint {
-            return fault("train.checkpoint", "a classifier is small and keeps its activations: it must be false".into());
+            return fault(
+                "train.checkpoint",
+                "a classifier is small and keeps its activations: it must be false".into(),
+            );
         }
         within("augment.blur", self.augment.blur.into(), 0.0, 0.66)?;
         within("augment.noise", self.augment.noise.into(), 0.0, 2.0)?;
