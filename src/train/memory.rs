@@ -134,6 +134,7 @@ pub fn estimate(recipe: &AnyRecipe, device: &Device) -> Result<MemoryEstimate> {
             Ok(bytes(&method.state()))
         }
         AnyRecipe::Classifier(recipe) => Ok(bytes(&classifier::rehearse(recipe, &Device::Cpu)?)),
+        AnyRecipe::Stylize(_) => Err(recipe.cannot_train()),
     });
     let state = walked?;
     let (tensors, scratch) = match device {
@@ -167,6 +168,7 @@ fn images(recipe: &AnyRecipe) -> Result<u64> {
             let (domains, [h, w]) = (data::open_domains(&recipe.data)?, recipe.data.size);
             (vec![domains.a, domains.b], recipe.data.cache_bytes, recipe.train.batch, recipe.data.channels * h * w)
         }
+        AnyRecipe::Stylize(_) => return Err(recipe.cannot_train()),
         AnyRecipe::Classifier(recipe) => {
             let source: Arc<dyn Source> = Arc::new(classifier::garments(recipe, 0, recipe.data.count));
             (vec![source], data::CACHE_BYTES, recipe.train.batch, 3 * recipe.data.size.iter().product::<usize>())

@@ -65,6 +65,8 @@ impl TrainConfig {
         TrainConfig {
             steps,
             batch: 1,
+            accumulate: 1,
+            checkpoint: false,
             seed,
             flip: false,
             log_every: 10,

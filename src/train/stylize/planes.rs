@@ -232,7 +232,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(planes([1, 1], |c, ..| c as f32).resized([3, 2]).values[6..12], [1.0; 6]);
+        assert_eq!(planes([1, 1], |c, _, _| c as f32).resized([3, 2]).values[6..12], [1.0; 6]);
     }
 
     #[test]
