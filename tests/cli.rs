@@ -471,3 +471,54 @@ fn a_classifier_is_trained_and_judges() {
     refused(folder, &["sample", "runs/classifier-1"], 2, &["classifier", "toile classify"]);
     refused(folder, &["classify", "runs/none", "a.png"], 2, &["runs/none", "toile train"]);
 }
+
+#[test]
+fn styles_are_transferred_by_pixels_and_by_a_network() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    image::RgbaImage::from_fn(40, 30, |x, y| image::Rgba([200, (6 * x) as u8, 40, if y < 9 { 0 } else { 255 }]))
+        .save(folder.join("a.png"))
+        .unwrap();
+    image::RgbImage::from_fn(30, 40, |x, y| image::Rgb([if (x + y) % 8 < 4 { 220 } else { 30 }, 90, (5 * x) as u8]))
+        .save(folder.join("b.png"))
+        .unwrap();
+    let gatys = ["gatys", "a.png", "b.png", "--size", "32", "--evaluations", "6", "--device", "cpu", "--out", "g.png"];
+    for (optimizer, search) in [("adam", "fixed"), ("lbfgs", "fixed"), ("lbfgs", "wolfe")] {
+        let more = ["--optimizer", optimizer, "--line-search", search, "--force", "--json"];
+        let output = toile(folder, &[&gatys[..], &more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((said["losses"].as_array().unwrap().len(), &said["written"][0]), (6, &"g.png".into()), "{said}");
+    }
+    let made = image::open(folder.join("g.png")).unwrap().into_rgba8();
+    assert_eq!((made.dimensions(), made.get_pixel(3, 0)[3], made.get_pixel(3, 20)[3]), ((32, 24), 0, 255));
+    refused(folder, &gatys, 1, &["g.png", "exists already"]);
+    let with = |more: &[&'static str]| [&gatys[..gatys.len() - 1], &["new.png"], more].concat();
+    refused(folder, &with(&["--features", "nowhere"]), 2, &["nowhere", "random"]);
+    refused(folder, &with(&["--features", "b.png"]), 1, &["b.png", "torch_weights.py"]);
+    refused(folder, &with(&["--style-layers", "relu1"]), 2, &["relu1", "scale1"]);
+    refused(folder, &with(&["--lr", "11"]), 2, &["--lr 11"]);
+    refused(folder, &["gatys", "a.png", "none.png", "--out", "c.png"], 1, &["none.png"]);
+    refused(folder, &["gatys", "a.png", "b.png", "--out", "c.jpg"], 2, &["c.jpg", ".png"]);
+
+    let small =
+        ["--set", "data.size=[16, 16]", "--set", "data.count=8", "--steps", "1", "--batch", "2", "--device", "cpu"];
+    let output = toile(folder, &[&["train", "adain"], &small[..]].concat());
+    let said = text(&output.stdout);
+    assert!(said.contains("toile transfer runs/adain-1") && said.contains("--style"), "{}", text(&output.stderr));
+    let transfer = ["transfer", "runs/adain-1", "a.png", "--device", "cpu", "--out", "t.png"];
+    let output = toile(folder, &[&transfer[..], &["--style", "b.png", "--strength", "0.5"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let made = image::open(folder.join("t.png")).unwrap().into_rgba8();
+    assert_eq!((made.dimensions(), made.get_pixel(3, 0)[3]), ((40, 30), 0));
+    refused(folder, &[&transfer[..], &["--style", "b.png"]].concat(), 1, &["t.png", "exists already"]);
+    refused(folder, &[&transfer[..], &["--force"]].concat(), 2, &["--style"]);
+    refused(
+        folder,
+        &[&transfer[..], &["--force", "--style", "b.png", "--strength", "2"]].concat(),
+        2,
+        &["--strength 2"],
+    );
+    refused(folder, &["sample", "runs/adain-1"], 2, &["toile transfer"]);
+    refused(folder, &["train", "johnson"], 2, &["objective.johnson.style"]);
+}

@@ -324,6 +324,7 @@ impl TrainingSet {
                 AnyRecipe::Translation(recipe) => {
                     domains(DomainSpec { size, load_size: None, channels: 3, cache_bytes: 0, ..recipe.data })
                 }
+                AnyRecipe::FeedForward(recipe) => one(DataSpec { size, channels: 3, cache_bytes: 0, ..recipe.data }),
                 AnyRecipe::Classifier(_) => Err(Error::Usage(format!(
                     "--data {data}: a classifier's run makes no pictures; name its data instead"
                 ))),

@@ -10,6 +10,7 @@ mod common;
 mod device;
 mod devices;
 mod draw;
+mod gatys;
 mod interpolate;
 mod metrics;
 mod points;
@@ -18,6 +19,7 @@ mod sample;
 mod selftest;
 mod stylize;
 mod train;
+mod transfer;
 mod translate;
 mod variations;
 mod verify;
@@ -46,6 +48,8 @@ enum Command {
     Draw(draw::Args),
     Metrics(metrics::Args),
     Classify(classify::Args),
+    Gatys(gatys::Args),
+    Transfer(transfer::Args),
     Selftest(selftest::Args),
     Devices(devices::Args),
     Verify(verify::Args),
@@ -82,6 +86,8 @@ pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterato
         Command::Draw(args) => draw::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Classify(args) => classify::run(args),
+        Command::Gatys(args) => gatys::run(args),
+        Command::Transfer(args) => transfer::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Verify(args) => verify::run(args),

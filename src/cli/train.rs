@@ -3,6 +3,7 @@
 use super::progress::Progress;
 use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
+use crate::train::recipe::Style;
 use crate::train::{AnyRecipe, Outcome, RunFolder, classifier, memory, train_any};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A built-in recipe (seed, dcgan, cyclegan, pix2pix, cut, fastcut, classifier) or a TOML file.
+    /// A built-in recipe (seed, dcgan, cyclegan, pix2pix, cut, fastcut, classifier, adain, johnson) or a TOML file.
     #[arg(default_value = "seed", conflicts_with = "resume")]
     recipe: String,
     /// Goes on with a run from its newest checkpoint, to --steps steps in all.
@@ -152,6 +153,9 @@ fn announce(args: &Args) -> Result<crate::Device> {
 
 /// Says what memory the run will take, and refuses what does not fit.
 fn announce_memory(recipe: &AnyRecipe, device: &crate::Device, quiet: bool) -> Result<()> {
+    if let AnyRecipe::FeedForward(_) = recipe {
+        return Ok(()); // not estimated
+    }
     let estimate = memory::estimate(recipe, device)?;
     estimate.check(recipe, device)?;
     if !quiet {
@@ -221,6 +225,10 @@ fn report(
             AnyRecipe::Gan(_) => print_line(&format!("more pictures: toile sample {path} --seed 1"))?,
             AnyRecipe::Translation(_) | AnyRecipe::Stylize(_) => {
                 print_line(&format!("apply it: toile translate {path} IMAGES... --out DIR"))?;
+            }
+            AnyRecipe::FeedForward(recipe) => {
+                let style = if matches!(recipe.objective, Style::Adain(_)) { " --style STYLE" } else { "" };
+                return print_line(&format!("apply it: toile transfer {path} IMAGES...{style} --out DIR"));
             }
             // Its schedule ends with it.
             AnyRecipe::Classifier(_) => return print_line(&format!("judge pictures: toile classify {path} IMAGES...")),

@@ -158,7 +158,7 @@ fn is_file(out: &Path) -> bool {
 }
 
 /// Each picture and the file that it becomes.
-fn outputs(images: &[PathBuf], out: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+pub(super) fn outputs(images: &[PathBuf], out: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut files = Vec::new();
     for image in images {
         if image.is_dir() {

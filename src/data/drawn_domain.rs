@@ -14,6 +14,8 @@ pub enum Look {
     Drawn,
     /// The cloth in this pattern, colours and all else as drawn.
     Pattern(Pattern),
+    /// The cloth in stripes across the garment, as wide as drawn.
+    Striped,
     /// Any pattern but plain.
     Patterned,
     /// This palette.
@@ -52,6 +54,10 @@ impl Look {
         match self {
             Look::Drawn => garment.clone(),
             Look::Pattern(pattern) => garment.with_pattern(pattern),
+            Look::Striped => {
+                let striped = garment.with_pattern(Pattern::Stripes);
+                Garment { cloth: Cloth { angle: 0.0, ..striped.cloth }, ..striped }
+            }
             Look::Patterned if garment.cloth.pattern == Pattern::Plain => {
                 // Which one depends on the cloth alone, so that a garment keeps it.
                 let others = Pattern::ALL.len() - 1;
@@ -73,6 +79,7 @@ impl Look {
         match self {
             Look::Drawn => "as they come".into(),
             Look::Pattern(pattern) => format!("in {}", pattern.name()),
+            Look::Striped => "in stripes across".into(),
             Look::Patterned => "in any pattern".into(),
             Look::Palette(id) => format!("in {}", Palette::ALL[id as usize].name()),
             Look::Outline => "as line drawings".into(),
@@ -87,8 +94,7 @@ impl Look {
     pub fn pair(name: &str) -> Result<[Look; 2]> {
         let pattern = |word: &str| match word {
             "patterned" => Some(Look::Patterned),
-            // As people say it.
-            "striped" => Some(Look::Pattern(Pattern::Stripes)),
+            "striped" => Some(Look::Striped),
             _ => Pattern::from_name(word).map(Look::Pattern),
         };
         let palette = |word: &str| word.parse::<u8>().ok().filter(|&id| usize::from(id) < Palette::ALL.len());
@@ -102,7 +108,7 @@ impl Look {
             let names = Pattern::ALL.map(Pattern::name).join(", ");
             Error::Usage(format!(
                 "garments:{name}: no such pair of domains; there are garments:outline, garments:A-B for two of the \
-                 patterns {names} and patterned, and garments:palette-M-N for two palettes from 0 to {}",
+                 patterns {names}, striped (stripes across) and patterned, and garments:palette-M-N for two palettes from 0 to {}",
                 Palette::ALL.len() - 1
             ))
         })
@@ -173,6 +179,7 @@ impl Source for DrawnDomain {
     fn common_label(&self) -> Option<u8> {
         match self.look {
             Look::Pattern(pattern) => Some(pattern.id()),
+            Look::Striped => Some(Pattern::Stripes.id()),
             _ => None,
         }
     }

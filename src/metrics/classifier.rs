@@ -59,6 +59,11 @@ impl PatternClassifier {
         &self.network
     }
 
+    /// The network alone.
+    pub fn into_network(self) -> Classifier {
+        self.network
+    }
+
     /// The verdict on each image of [N, C, H, W] in [−1, 1], C 1 (grey) or 3. Images of another size are scaled to that of training
     /// first: patterns must have the size that they were learnt in.
     ///

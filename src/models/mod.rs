@@ -2,7 +2,9 @@
 
 pub mod classifier;
 pub mod dcgan;
+pub mod decoder;
 pub mod features;
+pub mod johnson;
 pub mod layers;
 pub mod patch;
 pub mod resnet;
@@ -13,7 +15,9 @@ pub mod translator;
 pub mod unet;
 
 pub use classifier::{Classifier, ClassifierSpec};
+pub use decoder::DecoderSpec;
 pub use features::FeatureNetwork;
+pub use johnson::JohnsonSpec;
 pub use layers::{LayerSpec, ShapeError, build, output_shape};
 pub use patch::{Norm, PatchSpec};
 pub use resnet::{Down, ResnetSpec, Up};

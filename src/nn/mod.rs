@@ -18,7 +18,7 @@ pub use conv::{Conv2dLayer, ConvPadding, ConvTranspose2dLayer};
 pub use dropout::{Draws, Dropout};
 pub use init::Init;
 pub use linear::Linear;
-pub use norm::{BatchNorm, Convention, InstanceNorm};
+pub use norm::{AffineInstanceNorm, BatchNorm, Convention, InstanceNorm};
 pub use resample::{AvgPool, Blur, ReflectPad, Upsample, Upsampling};
 pub use residual::{GlobalSumPool, ResidualBlock};
 pub use spectral::SpectralNorm;

@@ -120,3 +120,29 @@ impl Module for InstanceNorm {
         x.normalized(None, None, self.eps, f)
     }
 }
+
+/// Instance normalisation with a factor and a shift a channel, gamma and beta, which are learnt (Ulyanov et al. 2016). Every mode gives
+/// the same.
+pub struct AffineInstanceNorm {
+    gamma: Parameter,
+    beta: Parameter,
+    eps: f64,
+}
+
+impl AffineInstanceNorm {
+    /// gamma 1, beta 0.
+    pub fn new(init: &mut Initializer, channels: usize, eps: f64) -> AffineInstanceNorm {
+        let constant = |value| Parameter::new(init.constant(channels, value));
+        AffineInstanceNorm { gamma: constant(1.0), beta: constant(0.0), eps }
+    }
+}
+
+impl Module for AffineInstanceNorm {
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        x.instance_norm(Some(&self.gamma.get()), Some(&self.beta.get()), self.eps)
+    }
+
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        vec![("gamma".into(), self.gamma.clone()), ("beta".into(), self.beta.clone())]
+    }
+}

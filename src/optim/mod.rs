@@ -6,8 +6,10 @@ pub mod adam;
 pub mod adamw;
 pub mod clip;
 pub mod ema;
+pub mod lbfgs;
 pub mod rmsprop;
 pub mod schedules;
 pub mod sgd;
 
 pub use adam::{Adam, AdamConfig, AdamConvention};
+pub use lbfgs::{LbfgsConfig, LineSearch};

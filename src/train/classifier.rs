@@ -62,11 +62,20 @@ fn weights(network: &Classifier) -> Vec<(String, Parameter)> {
 /// # Errors
 /// A run of another kind or without the checkpoint, a checkpoint that cannot be read.
 pub fn load(folder: &RunFolder, step: Option<u64>, device: &Device) -> Result<PatternClassifier> {
+    Ok(load_identified(folder, step, device)?.0)
+}
+
+/// As [`load`], and what identifies the checkpoint's values.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_identified(folder: &RunFolder, step: Option<u64>, device: &Device) -> Result<(PatternClassifier, String)> {
     let recipe = folder.any_recipe()?.classifier(&folder.path().display().to_string())?;
     let step = folder.checkpoint_step(step)?;
     let network = network(&recipe, device);
-    checkpoint::load(&folder.checkpoint(step))?.restore_part(&weights(&network))?;
-    Ok(PatternClassifier::new(network, recipe.data.size))
+    let loaded = checkpoint::load(&folder.checkpoint(step))?;
+    loaded.restore_part(&weights(&network))?;
+    Ok((PatternClassifier::new(network, recipe.data.size), loaded.header.content))
 }
 
 /// How the newest checkpoint of a run judges the held-out garments of its recipe.

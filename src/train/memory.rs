@@ -135,6 +135,7 @@ pub fn estimate(recipe: &AnyRecipe, device: &Device) -> Result<MemoryEstimate> {
         }
         AnyRecipe::Classifier(recipe) => Ok(bytes(&classifier::rehearse(recipe, &Device::Cpu)?)),
         AnyRecipe::Stylize(_) => Err(recipe.cannot_train()),
+        AnyRecipe::FeedForward(_) => Err(not_estimated()),
     });
     let state = walked?;
     let (tensors, scratch) = match device {
@@ -146,6 +147,11 @@ pub fn estimate(recipe: &AnyRecipe, device: &Device) -> Result<MemoryEstimate> {
     };
     let images = images(recipe)?;
     Ok(MemoryEstimate { tensors, scratch, images, checkpoint: 2 * state, program: resident_memory().unwrap_or(0) })
+}
+
+/// Feed-forward style transfer measures its feature network's values before it starts, which a plan has not.
+fn not_estimated() -> Error {
+    Error::Invalid("the memory of feed-forward style transfer is not estimated".into())
 }
 
 /// Packed operands of matrix products on `cpu`, as measured.
@@ -169,6 +175,7 @@ fn images(recipe: &AnyRecipe) -> Result<u64> {
             (vec![domains.a, domains.b], recipe.data.cache_bytes, recipe.train.batch, recipe.data.channels * h * w)
         }
         AnyRecipe::Stylize(_) => return Err(recipe.cannot_train()),
+        AnyRecipe::FeedForward(_) => return Err(not_estimated()),
         AnyRecipe::Classifier(recipe) => {
             let source: Arc<dyn Source> = Arc::new(classifier::garments(recipe, 0, recipe.data.count));
             (vec![source], data::CACHE_BYTES, recipe.train.batch, 3 * recipe.data.size.iter().product::<usize>())

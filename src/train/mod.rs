@@ -1,16 +1,22 @@
 //! Training: losses, the adversarial games, recipes, checkpoints and the run that ties them together.
 
 mod accumulate;
+pub mod adain;
 pub mod checkpoint;
 pub mod classifier;
 pub mod cut;
 pub mod cyclegan;
+pub mod features;
+pub mod feed_forward;
 pub mod folder;
 pub mod gan;
 pub mod gan_training;
+pub mod gatys;
+pub mod johnson;
 pub mod latent;
 pub mod loss;
 pub mod memory;
+pub mod picture;
 pub mod pix2pix;
 pub mod pool;
 pub mod projection;
@@ -23,10 +29,11 @@ pub mod translation;
 
 pub use classifier::ClassifierTraining;
 pub use cyclegan::CycleGan;
+pub use feed_forward::FeedForward;
 pub use folder::RunFolder;
 pub use gan::Gan;
 pub use gan_training::train;
-pub use recipe::{AnyRecipe, ClassifierRecipe, Recipe, TranslationRecipe};
+pub use recipe::{AnyRecipe, ClassifierRecipe, FeedForwardRecipe, Recipe, TranslationRecipe};
 pub use record::Row;
 pub use run::{Observer, Outcome};
 pub use translation::Translation;
@@ -52,6 +59,10 @@ pub fn train_any(
         AnyRecipe::Gan(recipe) => train(recipe, folder, device, stop, observer),
         AnyRecipe::Classifier(recipe) => {
             let mut training = ClassifierTraining::new(recipe, device);
+            run::run(recipe, &recipe.train, &mut training, folder, device, stop, observer)
+        }
+        AnyRecipe::FeedForward(recipe) => {
+            let mut training = FeedForward::new(recipe, device)?;
             run::run(recipe, &recipe.train, &mut training, folder, device, stop, observer)
         }
         AnyRecipe::Translation(recipe) => {

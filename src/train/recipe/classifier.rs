@@ -73,6 +73,7 @@ impl ClassifierRecipe {
         check_name(&self.name)?;
         check_init(self.init)?;
         self.train.check()?;
+        self.train.check_whole()?;
         check_adam(&self.optimizer)?;
         check_images(3, self.data.size)?;
         let fault = |key: &str, message: String| Err((key.to_string(), message));
@@ -86,16 +87,6 @@ impl ClassifierRecipe {
             if !(1..=1 << 24).contains(&count) {
                 return fault(key, format!("{count} is not between 1 and {}", 1 << 24));
             }
-        }
-        if self.train.accumulate > 1 {
-            let why = "a classifier is trained on whole batches, for its batch norm would see parts: it must be 1";
-            return fault("train.accumulate", why.into());
-        }
-        if self.train.checkpoint {
-            return fault(
-                "train.checkpoint",
-                "a classifier is small and keeps its activations: it must be false".into(),
-            );
         }
         within("augment.blur", self.augment.blur.into(), 0.0, 0.66)?;
         within("augment.noise", self.augment.noise.into(), 0.0, 2.0)?;

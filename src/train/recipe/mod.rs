@@ -1,12 +1,14 @@
 //! The recipe: a TOML file that says all of a training run, checked whole before any tensor exists.
 
 mod classifier;
+mod feed_forward;
 mod gan;
 mod shared;
 mod stylize;
 mod translation;
 
 pub use classifier::{Augment, ClassifierData, ClassifierRecipe};
+pub use feed_forward::{FeedForwardRecipe, Style};
 pub use gan::{DiscriminatorSpec, GeneratorSpec, Objective, Recipe, StepMode};
 pub use shared::TrainConfig;
 pub(in crate::train) use shared::available_memory;
@@ -27,6 +29,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("cut", include_str!("../../../recipes/cut.toml")),
     ("fastcut", include_str!("../../../recipes/fastcut.toml")),
     ("classifier", include_str!("../../../recipes/classifier.toml")),
+    ("adain", include_str!("../../../recipes/adain.toml")),
+    ("johnson", include_str!("../../../recipes/johnson.toml")),
 ];
 
 /// What a run folder holds as its recipe.
@@ -36,7 +40,7 @@ pub trait RecipeFile {
 }
 
 /// A recipe of any kind: one with `translator` is of image translation, one with `classifier` of a pattern classifier,
-/// one with `stylize` of a saved style, others are of GANs.
+/// one with `stylize` of a saved style, one with `features` of feed-forward style transfer, others are of GANs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyRecipe {
     /// Images from latent vectors.
@@ -47,6 +51,8 @@ pub enum AnyRecipe {
     Classifier(ClassifierRecipe),
     /// A picture in the style of others.
     Stylize(StylizeRecipe),
+    /// Restyled images from images.
+    FeedForward(FeedForwardRecipe),
 }
 
 impl AnyRecipe {
@@ -98,6 +104,10 @@ impl AnyRecipe {
             let recipe: StylizeRecipe = read(file, table)?;
             let checked = recipe.check();
             (AnyRecipe::Stylize(recipe), checked)
+        } else if table.contains_key("features") {
+            let recipe: FeedForwardRecipe = read(file, table)?;
+            let checked = recipe.check();
+            (AnyRecipe::FeedForward(recipe), checked)
         } else {
             let recipe: Recipe = read(file, table)?;
             let checked = recipe.check();
@@ -118,6 +128,7 @@ impl AnyRecipe {
                 "a recipe of a classifier, which tells the patterns of garments: see toile classify --help"
             }
             AnyRecipe::Stylize(_) => "a saved style, learnt by toile stylize --save-model: see toile translate --help",
+            AnyRecipe::FeedForward(_) => "a recipe of feed-forward style transfer: see toile transfer --help",
         }
     }
 
@@ -159,6 +170,17 @@ impl AnyRecipe {
         }
     }
 
+    /// The recipe of feed-forward style transfer.
+    ///
+    /// # Errors
+    /// It is of another kind; `name` says which.
+    pub fn feed_forward(self, name: &str) -> Result<FeedForwardRecipe> {
+        match self {
+            AnyRecipe::FeedForward(recipe) => Ok(recipe),
+            other => Err(Error::Usage(format!("{name} is {}", other.kind()))),
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
@@ -166,6 +188,7 @@ impl AnyRecipe {
             AnyRecipe::Translation(recipe) => &recipe.name,
             AnyRecipe::Classifier(recipe) => &recipe.name,
             AnyRecipe::Stylize(recipe) => &recipe.name,
+            AnyRecipe::FeedForward(recipe) => &recipe.name,
         }
     }
 
@@ -176,6 +199,7 @@ impl AnyRecipe {
             AnyRecipe::Translation(recipe) => &recipe.train,
             AnyRecipe::Classifier(recipe) => &recipe.train,
             AnyRecipe::Stylize(recipe) => &recipe.train,
+            AnyRecipe::FeedForward(recipe) => &recipe.train,
         }
     }
 
@@ -198,6 +222,10 @@ impl AnyRecipe {
                 recipe.check()
             }
             AnyRecipe::Stylize(_) => return Err(self.cannot_train()),
+            AnyRecipe::FeedForward(recipe) => {
+                recipe.train.steps = steps;
+                recipe.check()
+            }
         };
         checked.map_err(|(key, message)| Error::Recipe { file: self.name().to_string(), key, message })?;
         Ok(self)
@@ -211,6 +239,7 @@ impl AnyRecipe {
                 [Some(&mut recipe.data.source), recipe.data.source_b.as_mut()].into_iter().flatten().collect()
             }
             AnyRecipe::Classifier(_) | AnyRecipe::Stylize(_) => Vec::new(),
+            AnyRecipe::FeedForward(recipe) => recipe.sources(),
         }
     }
 
@@ -224,6 +253,7 @@ impl AnyRecipe {
             AnyRecipe::Translation(recipe) => crate::data::open_domains(&recipe.data).map(|_| ()),
             AnyRecipe::Classifier(_) => Ok(()),
             AnyRecipe::Stylize(_) => Err(self.cannot_train()),
+            AnyRecipe::FeedForward(recipe) => recipe.check_data(),
         }
     }
 }
@@ -235,6 +265,7 @@ impl RecipeFile for AnyRecipe {
             AnyRecipe::Translation(recipe) => recipe.text(),
             AnyRecipe::Classifier(recipe) => recipe.text(),
             AnyRecipe::Stylize(recipe) => recipe.text(),
+            AnyRecipe::FeedForward(recipe) => recipe.text(),
         }
     }
 }

@@ -76,6 +76,19 @@ impl TrainConfig {
         }
     }
 
+    /// For a kind of training that neither splits batches nor computes activations again.
+    pub(super) fn check_whole(&self) -> Result<(), Fault> {
+        match self {
+            TrainConfig { accumulate: 2.., .. } => {
+                Err(("train.accumulate".into(), "this kind of training takes each batch whole: it must be 1".into()))
+            }
+            TrainConfig { checkpoint: true, .. } => {
+                Err(("train.checkpoint".into(), "this kind of training keeps its activations: it must be false".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Fault> {
         for (key, value) in [
             ("train.steps", self.steps),

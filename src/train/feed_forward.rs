@@ -1,0 +1,402 @@
+//! Feed-forward style transfer in training, and what a run of it makes of pictures.
+
+use super::adain;
+use super::checkpoint;
+use super::features::open_features;
+use super::folder::RunFolder;
+use super::johnson;
+use super::picture::Picture as ContentPicture;
+use super::recipe::{FeedForwardRecipe, Style};
+use super::run::{Picture, Training};
+use super::translation::Losses;
+use super::{gradients, recipe};
+use crate::data::{DataSpec, Loader, LoaderOptions, Source, licences_of_source, open};
+use crate::error::{Error, Result};
+use crate::models::{DecoderSpec, FeatureNetwork};
+use crate::nn::init::Initializer;
+use crate::nn::{Mode, Module, Parameter, Sequential, prefixed};
+use crate::ops::PadMode;
+use crate::optim::Adam;
+use crate::report::{Panel, file_hash, image_grid};
+use crate::tensor::{Device, Tensor, no_grad};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Images by which the sizes of features are measured.
+const MEASURED: usize = 8;
+/// Rows of the picture that is written while training.
+const SHOWN: usize = 6;
+/// AdaIN's styles come in an order drawn under the seed plus this.
+const OTHER_ORDER: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Chosen layers of a feature network, each divided by the mean of its sizes on some images of the data.
+pub(super) struct Encoder {
+    network: FeatureNetwork,
+    layers: Vec<String>,
+    content: String,
+    styles: Vec<String>,
+    /// 1 over the mean sizes, in the layers' order.
+    scales: Parameter,
+    factors: Vec<f64>,
+}
+
+impl Encoder {
+    /// Without scales: they come from images or a checkpoint.
+    fn new(network: FeatureNetwork, objective: &Style, device: &Device) -> Result<Encoder> {
+        let content = match objective {
+            Style::Adain(config) => config.layer.clone().unwrap_or_else(|| network.content_layer().into()),
+            Style::Johnson(_) => network.content_layer().into(),
+        };
+        let styles = match objective {
+            Style::Adain(_) => adain::layers(&network, &content),
+            Style::Johnson(_) => network.style_layers().to_vec(),
+        };
+        if !network.layers().contains(&content) {
+            let known = network.layers().join(", ");
+            return Err(Error::Usage(format!("{} has no layer {content:?}; it has {known}", network.name())));
+        }
+        let asked = |layer: &&String| **layer == content || styles.contains(layer);
+        let layers: Vec<String> = network.layers().iter().filter(asked).cloned().collect();
+        let scales = Parameter::new(Tensor::full(device, [layers.len()], 1.0));
+        Ok(Encoder { network, factors: vec![1.0; layers.len()], layers, content, styles, scales })
+    }
+
+    fn measure(&mut self, images: &Tensor) -> Result<()> {
+        let mut sizes = Vec::new();
+        for (layer, x) in self.layers.iter().zip(no_grad(|| self.network.features(images, &self.layers))?) {
+            let size = no_grad(|| x.abs().mean()).item()?;
+            if !(size > 0.0 && size.is_finite()) {
+                let why = format!("{layer} of {} has a mean size of {size} on the data", self.network.name());
+                return Err(Error::Invalid(why));
+            }
+            sizes.push(1.0 / size);
+        }
+        self.scales.set(Tensor::from_f64(images.device(), [sizes.len()], &sizes));
+        self.use_scales()
+    }
+
+    fn use_scales(&mut self) -> Result<()> {
+        self.factors = self.scales.get().to_vec_f64()?;
+        Ok(())
+    }
+
+    fn named(&self, x: &Tensor, names: &[String]) -> Result<Vec<Tensor>> {
+        let factor =
+            |name: &String| self.layers.iter().position(|layer| layer == name).map_or(1.0, |at| self.factors[at]);
+        // They come in the network's order, as `layers` and what is made of it.
+        let found = self.network.features(x, names)?;
+        let names = self.layers.iter().filter(|layer| names.contains(layer));
+        Ok(found.into_iter().zip(names).map(|(f, name)| f * factor(name)).collect())
+    }
+
+    /// All layers, in order.
+    pub fn features(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+        self.named(x, &self.layers)
+    }
+
+    /// The last layer alone.
+    pub fn end(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.named(x, &self.layers[self.layers.len() - 1..])?.remove(0))
+    }
+
+    /// The layer that tells the content.
+    pub fn content(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.named(x, std::slice::from_ref(&self.content))?.remove(0))
+    }
+
+    /// The layers that tell the style.
+    pub fn styles(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+        self.named(x, &self.styles)
+    }
+
+    /// Both.
+    pub fn content_and_styles(&self, x: &Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+        let all = self.features(x)?;
+        let at = self.layers.iter().position(|layer| *layer == self.content).expect("checked when made");
+        let styles = self.layers.iter().zip(&all).filter(|(layer, _)| self.styles.contains(layer));
+        Ok((all[at].clone(), styles.map(|(_, f)| f.clone()).collect()))
+    }
+
+    /// Channels of the last layer, and how often it has halved the image.
+    fn depth(&self, device: &Device) -> Result<DecoderSpec> {
+        let probe = no_grad(|| self.end(&Tensor::zeros(device, [1, 3, 64, 64])))?;
+        let (channels, side) = (probe.dim(1), probe.dim(2));
+        if !64usize.is_multiple_of(side) || !(64 / side).is_power_of_two() || probe.dim(3) != side {
+            let (layer, name) = (&self.layers[self.layers.len() - 1], self.network.name());
+            let why = format!("{layer} of {name} has {side} rows for images of 64: a decoder needs 64, 32, 16 or 8");
+            return Err(Error::Usage(why));
+        }
+        Ok(DecoderSpec { channels, halvings: (64 / side).trailing_zeros() as usize })
+    }
+}
+
+/// The trained network and what it is trained with.
+struct Built {
+    encoder: Encoder,
+    network: Sequential,
+    /// Heights and widths must be multiples of this.
+    multiple: usize,
+    features: String,
+}
+
+fn build(recipe: &FeedForwardRecipe, device: &Device) -> Result<Built> {
+    let (features, identity) = open_features(&recipe.features, recipe.train.seed, device)?;
+    let encoder = Encoder::new(features, &recipe.objective, device)?;
+    let mut init = Initializer::new(device, recipe.init, recipe.train.seed, 0);
+    let (network, multiple) = match &recipe.objective {
+        Style::Adain(_) => {
+            let spec = encoder.depth(device)?;
+            (spec.build(&mut init), 1 << spec.halvings)
+        }
+        Style::Johnson(config) => (config.network.build(&mut init), 4),
+    };
+    Ok(Built { encoder, network, multiple, features: identity })
+}
+
+fn weights(built: &Built) -> Vec<(String, Parameter)> {
+    let scales = vec![("scales".to_string(), built.encoder.scales.clone())];
+    [prefixed("network", built.network.parameters()), scales].concat()
+}
+
+/// Feed-forward style transfer as a [`Training`].
+pub struct FeedForward {
+    recipe: FeedForwardRecipe,
+    device: Device,
+    built: Built,
+    optimizer: Adam,
+    source: Arc<dyn Source>,
+    shown: Arc<dyn Source>,
+    /// Johnson's style: the Gram matrices, and what identifies the picture.
+    style: Option<(Vec<Tensor>, String)>,
+    loaders: Vec<Loader>,
+}
+
+impl FeedForward {
+    /// Opens the data, the feature network and Johnson's style, and builds the network.
+    ///
+    /// # Errors
+    /// What cannot be read, layers that there are not, images of a size that does not suit the network.
+    pub fn new(recipe: &FeedForwardRecipe, device: &Device) -> Result<FeedForward> {
+        let mut built = build(recipe, device)?;
+        let [h, w] = recipe.data.size;
+        if !h.is_multiple_of(built.multiple) || !w.is_multiple_of(built.multiple) {
+            let message = format!("[{h}, {w}]: must be multiples of {} for these features", built.multiple);
+            return Err(Error::Recipe { file: recipe.name.clone(), key: "data.size".into(), message });
+        }
+        let source = open(&recipe.data)?;
+        built.encoder.measure(&load(&*source, 0, MEASURED.min(source.len()), device)?)?;
+        // Garments of another seed are not trained on.
+        let other = DataSpec { seed: recipe.data.seed.wrapping_add(1), count: Some(2 * SHOWN), ..recipe.data.clone() };
+        let shown = if recipe.data.source == "garments" { open(&other)? } else { source.clone() };
+        let style = match &recipe.objective {
+            Style::Adain(_) => None,
+            Style::Johnson(config) => {
+                let path = Path::new(&config.style);
+                let picture = ContentPicture::read(path, Some(config.style_size))?.tensor(device);
+                Some((johnson::style_targets(&built.encoder, &picture)?, file_hash(path)?))
+            }
+        };
+        let optimizer = Adam::new(recipe.optimizer, built.network.parameters());
+        let (recipe, device) = (recipe.clone(), device.clone());
+        Ok(FeedForward { recipe, device, built, optimizer, source, shown, style, loaders: Vec::new() })
+    }
+}
+
+/// Images [N, C, H, W] of a source from number `first` on.
+fn load(source: &dyn Source, first: usize, count: usize, device: &Device) -> Result<Tensor> {
+    let [c, h, w] = source.shape();
+    let mut values = vec![0.0; count * c * h * w];
+    for (i, image) in values.chunks_exact_mut(c * h * w).enumerate() {
+        source.load((first + i) % source.len(), image)?;
+    }
+    Ok(Tensor::new(device, [count, c, h, w], &values))
+}
+
+impl Training for FeedForward {
+    fn data(&self) -> String {
+        format!("{}; compared by {}", self.source.describe(), self.built.encoder.network.name())
+    }
+
+    fn fingerprint(&self) -> String {
+        let style = self.style.as_ref().map_or(String::new(), |(_, hash)| format!("+{hash}"));
+        format!("{}+{}{style}", self.source.fingerprint(), self.built.features)
+    }
+
+    fn licences(&self) -> Result<Option<String>> {
+        licences_of_source(&self.recipe.data.source)
+    }
+
+    fn images_per_step(&self) -> usize {
+        self.recipe.train.batch
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, usize)> {
+        vec![("network", self.built.network.parameter_count())]
+    }
+
+    fn begin(&mut self, step: u64) {
+        self.optimizer.set_steps(step);
+        let train = &self.recipe.train;
+        let options = LoaderOptions { flip: train.flip, ..LoaderOptions::default() };
+        let orders = if self.style.is_none() { &[0, OTHER_ORDER][..] } else { &[0] };
+        let loader = |order: &u64| {
+            Loader::with_options(self.source.clone(), train.batch, train.seed.wrapping_add(*order), step, options)
+        };
+        self.loaders = orders.iter().map(loader).collect();
+    }
+
+    fn step(&mut self, step: u64) -> Result<Losses> {
+        let (n, [h, w]) = (self.recipe.train.batch, self.recipe.data.size);
+        let mut images = Vec::new();
+        for loader in &mut self.loaders {
+            images.push(Tensor::new(&self.device, [n, 3, h, w], &loader.next()?.images));
+        }
+        self.optimizer.set_lr(self.recipe.optimizer.lr * self.recipe.schedule.factor(step));
+        let Built { encoder, network, .. } = &self.built;
+        let [loss, content, style] = match (&self.recipe.objective, &self.style, &images[..]) {
+            (Style::Adain(config), _, [content, style]) => adain::losses(encoder, network, config, content, style)?,
+            (Style::Johnson(config), Some((targets, _)), [content]) => {
+                johnson::losses(encoder, network, config, content, targets)?
+            }
+            _ => unreachable!("a method's loaders and style are made with it"),
+        };
+        let losses = vec![("loss", loss.detach()), ("content", content.detach()), ("style", style.detach())];
+        drop((content, style));
+        let gradients = gradients(loss, network);
+        self.optimizer.step(&gradients)?;
+        Ok(losses)
+    }
+
+    fn state(&self) -> Vec<(String, Parameter)> {
+        [weights(&self.built), prefixed("optimizer.network", self.optimizer.state())].concat()
+    }
+
+    /// A row a content: it, the style where there are several, and what becomes of it.
+    fn picture(&self) -> Result<Picture> {
+        let [c, h, w] = self.shown.shape();
+        let contents = load(&*self.shown, 0, SHOWN, &self.device)?;
+        let (columns, rows): (&[&str], Vec<Tensor>) = match &self.recipe.objective {
+            Style::Adain(_) => {
+                let styles = load(&*self.shown, SHOWN, SHOWN, &self.device)?;
+                let made = self.built.apply(&contents, &[(styles.clone(), 1.0)], 1.0)?;
+                (&["content", "style", "result"], vec![contents, styles, made])
+            }
+            Style::Johnson(_) => {
+                let made = self.built.apply(&contents, &[], 1.0)?;
+                (&["content", "result"], vec![contents, made])
+            }
+        };
+        let rows = rows.iter().map(Tensor::to_vec).collect::<Result<Vec<_>>>()?;
+        let image = c * h * w;
+        let each = (0..SHOWN).flat_map(|i| rows.iter().map(move |row| &row[i * image..(i + 1) * image]));
+        let values: Vec<f32> = each.flatten().copied().collect();
+        let scale = (128 / h.max(w)).clamp(1, 8) as u32;
+        let grid = image_grid(&values, SHOWN * columns.len(), c, h, w, columns.len(), scale, 2);
+        Ok(Picture { image: grid, text: vec![("columns".into(), columns.join(", "))] })
+    }
+
+    fn panels(&self) -> [Panel<'static>; 2] {
+        let panel = |unit, curves: &[&'static str]| Panel {
+            unit,
+            range: None,
+            curves: curves.iter().map(|&name| (name, name)).collect(),
+        };
+        [panel("loss", &["loss"]), panel("parts", &["content", "style"])]
+    }
+}
+
+impl Built {
+    /// Images restyled: AdaIN by `styles`, whose weights have the sum 1, at a strength; Johnson by its own.
+    fn apply(&self, content: &Tensor, styles: &[(Tensor, f64)], strength: f64) -> Result<Tensor> {
+        no_grad(|| {
+            let (h, w) = (content.dim(2), content.dim(3));
+            let [down, right] = [h, w].map(|side| side.next_multiple_of(self.multiple) - side);
+            let content = content.pad_mode(&[0; 4], &[0, 0, down, right], PadMode::Reflect);
+            let image = if styles.is_empty() {
+                self.network.forward(&content, Mode::Inference)
+            } else {
+                let features = |(style, weight): &(Tensor, f64)| Ok((self.encoder.end(style)?, *weight));
+                let styles = styles.iter().map(features).collect::<Result<Vec<_>>>()?;
+                let features = adain::blended(&self.encoder.end(&content)?, &styles, strength);
+                self.network.forward(&features, Mode::Inference)
+            };
+            Ok(image.narrow(2, 0, h).narrow(3, 0, w))
+        })
+    }
+}
+
+/// A run's network, to be applied to pictures.
+pub struct Transfer {
+    built: Built,
+    recipe: FeedForwardRecipe,
+    device: Device,
+    /// The checkpoint's step.
+    pub step: u64,
+    /// What identifies the checkpoint's values and the data that it was trained on.
+    pub identity: [String; 2],
+    /// The licences of that data, where they were stated.
+    pub data_licence: Option<String>,
+}
+
+impl Transfer {
+    /// The network of a run's newest checkpoint, or of that of `step`.
+    ///
+    /// # Errors
+    /// A run of another kind or without the checkpoint, a feature network that is gone or another one.
+    pub fn load(folder: &RunFolder, step: Option<u64>, device: &Device) -> Result<Transfer> {
+        let place = folder.path().display().to_string();
+        let recipe = folder.any_recipe()?.feed_forward(&place)?;
+        let step = folder.checkpoint_step(step)?;
+        let mut built = build(&recipe, device)?;
+        let path = folder.checkpoint(step);
+        let loaded = checkpoint::load(&path)?;
+        if !loaded.header.data.contains(&built.features) {
+            let why = format!("was trained with other weights of the feature network than {} has now", recipe.features);
+            return Err(Error::file(&path, why));
+        }
+        loaded.restore_part(&weights(&built))?;
+        built.encoder.use_scales()?;
+        let identity = [loaded.header.content.clone(), loaded.header.data.clone()];
+        let data_licence = loaded.header.licences.clone();
+        Ok(Transfer { data_licence, built, recipe, device: device.clone(), step, identity })
+    }
+
+    /// The run's recipe.
+    pub fn recipe(&self) -> &FeedForwardRecipe {
+        &self.recipe
+    }
+
+    /// Whether it takes its styles from pictures; else it knows one.
+    pub fn takes_styles(&self) -> bool {
+        matches!(self.recipe.objective, Style::Adain(_))
+    }
+
+    /// A content restyled, [3, H, W] of the content's size. AdaIN takes styles with weights of any sum above 0; strength 0 to 1 goes from
+    /// the content's own features, decoded, to the styles'. Johnson takes no style, and no strength but 1.
+    ///
+    /// # Errors
+    /// Too little memory, what went wrong on the device.
+    pub fn restyle(
+        &self,
+        path: &Path,
+        content: &ContentPicture,
+        styles: &[(ContentPicture, f64)],
+        strength: f64,
+    ) -> Result<Vec<f32>> {
+        let [h, w] = content.size;
+        let widest = match &self.recipe.objective {
+            Style::Adain(_) => 64,
+            Style::Johnson(config) => config.network.width,
+        };
+        // The widest layers are at full size: one being read, one written, one padded, and a convolution's own.
+        let needed = (4 * 4 * widest as u64).saturating_mul((h * w) as u64);
+        if let Some(free) = recipe::available_memory().filter(|free| needed > *free) {
+            let (needed, free) = (needed >> 20, free >> 20);
+            let why = format!("{w}x{h} pixels take about {needed} MiB, but {free} MiB are free: take a smaller --size");
+            return Err(Error::file(path, why));
+        }
+        let sum: f64 = styles.iter().map(|(_, weight)| weight).sum();
+        let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.tensor(&self.device), weight / sum)).collect();
+        self.built.apply(&content.tensor(&self.device), &styles, strength)?.to_vec()
+    }
+}
