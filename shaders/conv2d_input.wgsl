@@ -41,3 +41,38 @@ fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups)
         dx[id] = total;
     }
 }
+
+// Products over all o: taps[(c, i, j), (n, oy, ox)].
+@group(0) @binding(0) var<storage, read> taps: array<f32>;
+@group(0) @binding(1) var<storage, read_write> folded: array<f32>;
+@group(0) @binding(2) var<storage, read> fold_params: ConvParams;
+
+// dx[n, c, iy, ix] = sum over i, j of taps[(c, i, j), (n, oy, ox)] where both equations have solutions; one group.
+// One invocation computes one element. Grid: n * c * h * w invocations in workgroups of 64, folded.
+@compute @workgroup_size(64)
+fn fold(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let p = fold_params;
+    let id = linear_id(gid, groups, 64u);
+    if id < p.n * p.c * p.h * p.w {
+        let ix = id % p.w;
+        let iy = id / p.w % p.h;
+        let channel = id / (p.w * p.h) % p.c;
+        let image = id / (p.w * p.h * p.c);
+        let columns = p.n * p.oh * p.ow;
+        var total = 0.0;
+        for (var i = 0u; i < p.kh; i++) {
+            let down = iy + p.top - i * p.dilation_h; // wraps far beyond the output when negative
+            let oy = down / p.stride_h;
+            let fits = oy < p.oh && oy * p.stride_h == down;
+            // No turns where no place of dy reaches this row.
+            for (var j = select(p.kw, 0u, fits); j < p.kw; j++) {
+                let right = ix + p.left - j * p.dilation_w;
+                let ox = right / p.stride_w;
+                if ox < p.ow && ox * p.stride_w == right {
+                    total += taps[((channel * p.kh + i) * p.kw + j) * columns + (image * p.oh + oy) * p.ow + ox];
+                }
+            }
+        }
+        folded[id] = total;
+    }
+}

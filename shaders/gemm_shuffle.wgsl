@@ -1,78 +1,87 @@
+//!use index
 //!use scatter
 //!use panel
 // For software adapters with subgroups of exactly 8: as `plain` of gemm_panel, but each invocation loads a's values for
 // one k of eight and the subgroup hands them round, so that a is loaded an eighth as often.
 // One workgroup of 8 invocations computes 4 * ROWS rows by 32 * COLUMNS columns, an invocation 4 * COLUMNS columns of
-// them. Grid: row_blocks * column_blocks * depth workgroups, exactly.
+// them. Grid: products * stride workgroups, folded.
 
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
-@group(0) @binding(1) var<storage, read> params: PanelParams;
-@group(0) @binding(2) var a: texture_2d<f32>;
-@group(0) @binding(3) var b: texture_2d<f32>;
+@group(0) @binding(1) var<storage, read> params: array<PanelParams>;
+@group(0) @binding(2) var panels: texture_2d<f32>;
 
 @compute @workgroup_size(8)
-fn shuffle(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let p = params;
-    let row_block = wid.x % p.row_blocks;
-    let column_block = wid.x / p.row_blocks % p.column_blocks;
-    let z = wid.x / (p.row_blocks * p.column_blocks);
-    var at_a = (z * p.row_blocks + row_block) * p.k * ROWS + lane * ROWS;
-    var at_b = (z * p.column_blocks + column_block) * p.k * 8u * COLUMNS + lane;
+fn shuffle(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let all = linear_group(wid, groups);
+    let stride = params[0].stride;
+    let p = params[min(all / stride, params[0].products - 1u)];
+    let id = all % stride;
+    let row_block = id % p.row_blocks;
+    let column_block = id / p.row_blocks % p.column_blocks;
+    let z = id / (p.row_blocks * p.column_blocks);
+    if all / stride < p.products && z < p.depth {
+        var at_a = p.base_a + (z * p.row_blocks + row_block) * p.k * ROWS + lane * ROWS;
+        var at_b = p.base_b + (z * p.column_blocks + column_block) * p.k * 8u * COLUMNS + lane;
 //!repeat c 0..COLUMNS
 //!repeat r 0..ROWS
 //!repeat i 0..4
-    var sum_${r}_${i}_$c = vec4<f32>();
+        var sum_${r}_${i}_$c = vec4<f32>();
 //!end
 //!end
 //!end
-    for (var k = 0u; k < p.k; k += 8u) {
-        let place_a = texel(at_a);
-        let place_b = texel(at_b);
+        for (var k = 0u; k < p.k; k += 8u) {
+            let place_a = texel(at_a);
+            let place_b = texel(at_b);
 //!repeat r 0..ROWS
-        let own_$r = textureLoad(a, place_a + vec2<u32>(${r}u, 0u), 0);
+            let own_$r = textureLoad(panels, place_a + vec2<u32>(${r}u, 0u), 0);
 //!end
 //!repeat l 0..8
-        {
-//!repeat c 0..COLUMNS
-            let b_$c = textureLoad(b, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
-//!end
-//!repeat r 0..ROWS
-//!repeat i 0..4
-            let a_${r}_$i = subgroupShuffle(own_$r[$i], ${l}u);
-//!repeat c 0..COLUMNS
-            sum_${r}_${i}_$c += a_${r}_$i * b_$c;
-//!end
-//!end
-//!end
-        }
-//!end
-        at_a += 8u * ROWS;
-        at_b += 64u * COLUMNS;
-    }
-    let out = p.y.offset + (p.z_start + z) * p.y.step_z;
-//!repeat c 0..COLUMNS
-//!repeat j 0..4
-    {
-        let column = p.c_start + (column_block * COLUMNS + $c) * 32u + lane * 4u + $j;
-        let at = out + scatter_column(p.y, column);
-        if column < p.n {
-//!repeat r 0..ROWS
-//!repeat i 0..4
             {
-                let row = (row_block * ROWS + $r) * 4u + $i;
-                if row < p.m {
-                    let here = at + row * p.y.step_row;
-                    var before = 0.0;
-                    if p.accumulate != 0u {
-                        before = y[here];
-                    }
-                    y[here] = before + sum_${r}_${i}_$c[$j];
-                }
+//!repeat c 0..COLUMNS
+                let b_$c = textureLoad(panels, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
+//!end
+//!repeat r 0..ROWS
+//!repeat i 0..4
+                let a_${r}_$i = subgroupShuffle(own_$r[$i], ${l}u);
+//!repeat c 0..COLUMNS
+                sum_${r}_${i}_$c += a_${r}_$i * b_$c;
+//!end
+//!end
+//!end
             }
 //!end
-//!end
+            at_a += 8u * ROWS;
+            at_b += 64u * COLUMNS;
         }
+        let out = p.y.offset + (p.z_start + z) * p.y.step_z;
+//!repeat c 0..COLUMNS
+//!repeat j 0..4
+        {
+            let column = p.c_start + (column_block * COLUMNS + $c) * 32u + lane * 4u + $j;
+            let at = out + scatter_column(p.y, column);
+            if column < p.n {
+//!repeat r 0..ROWS
+//!repeat i 0..4
+                {
+                    let row = (row_block * ROWS + $r) * 4u + $i;
+                    if row < p.m {
+                        let here = at + row * p.y.step_row;
+                        var before = 0.0;
+                        if p.accumulate != 0u {
+                            before = y[here];
+                        }
+                        y[here] = before + sum_${r}_${i}_$c[$j];
+                    }
+                }
+//!end
+//!end
+            }
+        }
+//!end
+//!end
     }
-//!end
-//!end
 }

@@ -82,6 +82,18 @@ fn a_critic_with_several_updates_resumes_bit_for_bit() {
 }
 
 #[test]
+fn a_batch_in_parts_and_recomputed_networks_resume_bit_for_bit() {
+    for settings in [
+        ["train.batch=4", "train.accumulate=2", "objective.reuse_fake=true"],
+        ["train.batch=4", "train.accumulate=2", "objective.simultaneous=true"],
+        ["train.batch=4", "train.accumulate=4", "objective.d_steps=2"],
+        ["train.batch=4", "train.checkpoint=true", "train.accumulate=2"],
+    ] {
+        resumes_bit_for_bit(&settings, "generator.batch_norm_1.running_mean");
+    }
+}
+
+#[test]
 fn a_spectrally_normalised_discriminator_resumes_bit_for_bit() {
     let layers = "discriminator.layers=[{ conv2d = { filters = 4, kernel = 4, stride = 2, spectral_norm = true } }, \
                   { residual = { filters = 4, down = true, spectral_norm = true } }, \"global_sum_pool\", \

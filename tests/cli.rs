@@ -131,6 +131,91 @@ fn selftest_and_devices() {
 }
 
 #[test]
+fn what_an_earlier_run_left_is_used_and_what_is_broken_is_done_without() {
+    if std::env::var("TOILE_TEST_NO_GPU").is_ok_and(|value| value == "1") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let cache = place.path().join("cache");
+    let run = |cache: &Path, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toile"));
+        command.args(arguments).current_dir(place.path()).env("TOILE_CACHE_DIR", cache);
+        command.output().expect("the program starts")
+    };
+    let list: serde_json::Value = serde_json::from_slice(&run(&cache, &["devices", "--json"]).stdout).unwrap();
+    let adapter = &list["adapters"][0];
+    let keeps = adapter["features"].as_array().unwrap().iter().any(|feature| feature == "pipeline-cache");
+    let tuning = std::path::PathBuf::from(adapter["tuning_file"].as_str().unwrap());
+    // Numbers and messages of a short training run.
+    let train = |cache: &Path, out: &str| {
+        let small =
+            ["train", "--device", "gpu:0", "--batch", "2", "--steps", "1", "--set", "data.count=2", "--out", out];
+        let output = run(cache, &small);
+        let told = text(&output.stderr);
+        assert!(output.status.success() && !told.contains("panicked"), "{told}");
+        (std::fs::read_to_string(place.path().join(out).join("metrics.jsonl")).unwrap(), told)
+    };
+    let pipelines = || {
+        let files = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|e| e == "bin")).collect::<Vec<_>>()
+    };
+
+    // Nothing is there: nothing is said; kernels are left, and taken by the next run.
+    let (numbers, told) = train(&cache, "fresh");
+    assert!(!told.contains("warning") && !told.contains("tuned"), "{told}");
+    assert_eq!(pipelines().len(), usize::from(keeps), "a file of compiled kernels");
+    let (again, told) = train(&cache, "again");
+    assert!(again == numbers && !told.contains("warning"), "{told}");
+
+    // A choice is used, that of another adapter is not.
+    let choice = "[[product]]\nvariant = \"naive\"\n";
+    std::fs::create_dir_all(tuning.parent().unwrap()).unwrap();
+    std::fs::write(&tuning, choice).unwrap();
+    let (tuned, told) = train(&cache, "tuned");
+    assert!(told.contains("as tuned") && !told.contains("warning"), "{told}");
+    assert_ne!(tuned, numbers, "other kernels round otherwise");
+    std::fs::rename(&tuning, tuning.with_file_name("tuning-another-adapter.toml")).unwrap();
+    let (other, told) = train(&cache, "other");
+    assert!(other == numbers && !told.contains("tuned"), "{told}");
+
+    // Broken files: a warning for each, and the numbers of the table.
+    std::fs::write(&tuning, "[[product]]\nvariant = \"fastest\"\n").unwrap();
+    pipelines().iter().for_each(|path| std::fs::write(path, b"not what was written").unwrap());
+    let (broken, told) = train(&cache, "broken");
+    assert!(broken == numbers && told.contains("built-in table") && told.contains("tuning"), "{told}");
+    assert_eq!(told.contains("compiled again"), keeps, "{told}");
+    std::fs::remove_file(&tuning).unwrap();
+    let (mended, told) = train(&cache, "mended");
+    assert!(mended == numbers && !told.contains("warning"), "the broken file was replaced: {told}");
+
+    // No folder can be made there.
+    std::fs::write(place.path().join("occupied"), b"a file").unwrap();
+    let occupied = place.path().join("occupied/cache");
+    let (without, told) = train(&occupied, "without");
+    assert!(without == numbers, "{told}");
+    assert_eq!(told.contains("cannot be kept"), keeps, "{told}");
+    let output = run(&occupied, &["bench", "--tune", "--device", "gpu:0"]);
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("occupied") && !told.contains("panicked"), "{told}");
+}
+
+#[test]
+fn a_run_says_what_memory_it_takes_and_one_that_cannot_fit_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let output = toile(place.path(), &train(&["--steps", "1", "--accumulate", "2"]));
+    let told = text(&output.stderr);
+    assert!(output.status.success() && told.contains("memory: about "), "{told}");
+    refused(place.path(), &train(&["--accumulate", "3"]), 2, &["train.accumulate", "train.batch = 2"]);
+    if std::fs::exists("/proc/meminfo").unwrap_or(false) {
+        let ways = ["train.batch", "MiB are free", "--batch", "--accumulate", "train.checkpoint=true"];
+        refused(place.path(), &["train", "dcgan", "--device", "cpu", "--batch", "65536"], 2, &ways);
+        let large = ["--set", "data.size=[4096, 4096]", "--batch", "64", "--device", "cpu"];
+        refused(place.path(), &[&["train", "cyclegan"], &large[..]].concat(), 2, &ways);
+        assert!(!place.path().join("runs/dcgan-1").exists(), "refused before there is a folder");
+    }
+}
+
+#[test]
 fn bench_checks_and_times() {
     let place = tempfile::tempdir().unwrap();
     let rows = |arguments: &[&str]| -> Vec<serde_json::Value> {

@@ -148,8 +148,8 @@ fn audit_finds_planted_copies_and_tells_what_a_png_records() {
     let images =
         [garment(5, 0), noisy, garment(5, 2), darker, image::RgbImage::from_pixel(48, 48, image::Rgb([255; 3]))];
     let (sheet, tiling) = toile::report::labelled_sheet(&images, 3, &[], &[], "drafts");
-    let text = [(Tiling::KEY.to_string(), tiling.text()), ("odd".to_string(), "a\u{1b}[31mb".to_string())];
-    toile::report::save_png(folder.join("sheet.png"), &sheet, &text, false).unwrap();
+    let records = [(Tiling::KEY.to_string(), tiling.text()), ("odd".to_string(), "a\u{1b}[31mb".to_string())];
+    toile::report::save_png(folder.join("sheet.png"), &sheet, &records, false).unwrap();
     images[0].save(folder.join("new.png")).unwrap();
 
     let audit = ["audit", "sheet.png", "--data", "data"];

@@ -167,3 +167,73 @@ fn several_discriminator_updates_take_their_own_batches_and_noise() {
     assert_eq!(d_steps.len(), 3);
     assert_eq!((gan.discriminator_optimizer.steps(), gan.generator_optimizer.steps()), (3, 1));
 }
+
+/// The parameters after two steps of batch 8, and the losses of both.
+fn trained(device: &Device, settings: &[&str]) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let small =
+        ["train.batch=8", "data.size=[8, 8]", "generator.latent=5", "optimizer.convention=torch", "optimizer.eps=1e-3"];
+    let networks = [
+        "generator.layers=[{ dense = { units = 64 } }, { leaky_relu = { slope = 0.2 } }, { reshape = { shape = [4, 4, 4] } }, \
+         { conv_transpose2d = { filters = 3, kernel = 4, stride = 2, padding = 1 } }, \"tanh\"]",
+        "discriminator.layers=[{ conv2d = { filters = 4, kernel = 4, stride = 2 } }, { leaky_relu = { slope = 0.2 } }, \
+         \"flatten\", { dense = { units = 1 } }]",
+    ];
+    let all: Vec<String> = small.iter().chain(&networks).chain(settings).map(|s| s.to_string()).collect();
+    let recipe = Recipe::load("seed", &all).unwrap();
+    let mut gan = Gan::new(&recipe, device).unwrap();
+    let n = recipe.images_per_step();
+    let stream = |step| toile::rng::Stream::new(9, toile::rng::Domain::Test, step).uniform_vec(n * 3 * 64, -1.0, 1.0);
+    let mut losses = Vec::new();
+    for step in 0..2 {
+        let real = Tensor::new(device, [n, 3, 8, 8], &stream(step));
+        let outcome = gan.step(&real, &gan.noise(step)).unwrap();
+        for loss in [outcome.d_loss, outcome.g_loss, outcome.d_real, outcome.d_fake] {
+            losses.push(loss.item().unwrap());
+        }
+    }
+    let parameters = [gan.generator.parameters(), gan.discriminator.parameters()].concat();
+    (parameters.iter().map(|(_, p)| p.get().to_vec_f64().unwrap()).collect(), losses)
+}
+
+#[test]
+fn a_batch_in_parts_gives_the_batchs_update_where_no_layer_mixes_images() {
+    let games: [&[&str]; 5] = [
+        &["objective.reuse_fake=true"],
+        &["objective.simultaneous=true"],
+        &["objective.d_steps=2"],
+        &["objective.kind=wasserstein", "objective.gp_lambda=10", "objective.reuse_fake=true"],
+        &["objective.kind=relativistic", "objective.r1_gamma=1"],
+    ];
+    for device in devices::all() {
+        // A part's sums are added in another order than the batch's.
+        let (tolerance, games) = if device == Device::Reference { (1e-12, &games[..]) } else { (2e-5, &games[..2]) };
+        for game in games {
+            let (want, losses) = trained(&device, game);
+            let (start, _) = trained(&device, &[game, &["optimizer.lr=0"][..]].concat());
+            for extra in [&["train.accumulate=4"][..], &["train.accumulate=8", "train.checkpoint=true"]] {
+                let (got, of_parts) = trained(&device, &[game, extra].concat());
+                for (got, want) in of_parts.iter().zip(&losses) {
+                    approx::assert_relative_eq!(got, want, epsilon = tolerance, max_relative = tolerance);
+                }
+                let most = |a: &[Vec<f64>], b: &[Vec<f64>]| {
+                    let pairs = a.iter().flatten().zip(b.iter().flatten());
+                    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+                };
+                let (moved, apart) = (most(&want, &start), most(&got, &want));
+                assert!(moved > 1e-5, "{device} {game:?}: nothing moved");
+                let share = if device == Device::Reference { 1e-9 } else { 5e-3 };
+                assert!(apart < share * moved, "{device} {game:?} {extra:?}: {apart} of {moved}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recomputed_network_gives_the_same_numbers() {
+    for device in devices::all().into_iter().skip(1) {
+        let settings = |more: &str| vec!["train.batch=8".to_string(), "objective.reuse_fake=true".into(), more.into()];
+        let [want, got] =
+            ["train.checkpoint=false", "train.checkpoint=true"].map(|more| losses(&device, 3, &settings(more)));
+        assert_eq!(want, got, "{device}: bit for bit");
+    }
+}

@@ -73,7 +73,7 @@ fn every_op_has_its_shader_and_its_cases() {
         );
     }
     // Every name that an op gives itself in src/ops is the name of a case.
-    let fused = ["activation_gradient", "batch_norm_sums", "batch_norm_input", "max_pool2d_input"]; // run inside gradients
+    let fused = ["activation_gradient", "batch_norm_sums", "batch_norm_input", "max_pool2d_input", "mean_of_gradient"]; // run inside gradients
     for path in sources(&root.join("src/ops")) {
         let text = std::fs::read_to_string(&path).unwrap();
         for body in text.split("fn name(&self) -> &'static str {").skip(1) {

@@ -6,6 +6,7 @@ mod checkpoint;
 mod classifier;
 mod determinism;
 mod devices;
+mod dispatches;
 mod extremes;
 mod features;
 mod feed_forward;

@@ -12,9 +12,16 @@ struct PanelParams {
     // A multiple of 8.
     k: u32,
     z_start: u32,
+    depth: u32,
     c_start: u32,
     row_blocks: u32,
     column_blocks: u32,
     // 0: y is overwritten, 1: added to.
     accumulate: u32,
+    // Where the panels of a and b begin, in texels: multiples of 128.
+    base_a: u32,
+    base_b: u32,
+    // How many products stand side by side in the grid, and workgroups for each.
+    products: u32,
+    stride: u32,
 }

@@ -445,15 +445,31 @@ fn batch_norms() -> Vec<Case> {
     let activated = |x: &[Tensor], slope: f64| {
         x[0].batch_norm_activated(Some(&x[1]), Some(&x[2]), 1e-3, Activation::LeakyRelu { slope }).0
     };
+    let parts = |x: &[Tensor], parts: usize, slope: f64| {
+        let f = Activation::LeakyRelu { slope };
+        x[0].batch_norm_of_parts(parts, &x[0].moments_of_parts(parts), Some(&x[1]), Some(&x[2]), 1e-3, f)
+    };
     let loose = Limit(5e-6, "a difference divided by a standard deviation");
     vec![
         Case::new("moments", vec![normal([3, 4, 5, 6])], |x| x[0].moments()).within(Accumulated(90)),
         Case::new("batch_norm: leaky_relu", inputs(&[3, 4, 5, 6]), move |x| activated(x, 0.2)).within(loose),
         Case::new("batch_norm: relu, whole quads", inputs(&[2, 5, 4, 8]), move |x| activated(x, 0.0)).within(loose),
         Case::new("batch_norm: negative slope", inputs(&[2, 3, 4]), move |x| activated(x, -0.5)).within(loose),
-        Case::new("running_moments", vec![normal([70]), normal([70]), normal([2, 70])], |x| {
-            Tensor::running_moments(&x[0], &x[1], &x[2], 0.9, 1.25)
-        }),
+        Case::new("moments: of parts, and running", vec![normal([6, 5, 3]), normal([5]), normal([5])], |x| {
+            x[0].moments_and_running(3, [&x[1], &x[2]], 0.75, 1.25)
+        })
+        .within(Accumulated(20))
+        .order(0),
+        Case::new("moments: many channels", vec![normal([4, 35, 9, 8]), normal([35]), normal([35])], |x| {
+            x[0].moments_and_running(2, [&x[1], &x[2]], 0.75, 1.25)
+        })
+        .within(Accumulated(150))
+        .order(0),
+        Case::new("batch_norm: parts", inputs(&[6, 3, 2, 5]), move |x| parts(x, 3, 1.0)).within(loose),
+        Case::new("batch_norm: parts, leaky_relu", inputs(&[4, 5, 4, 3]), move |x| parts(x, 2, 0.2)).within(loose),
+        Case::new("batch_norm: parts, many channels, relu", inputs(&[4, 33, 2, 4]), move |x| parts(x, 2, 0.0))
+            .within(loose)
+            .order(1),
         Case::new("batch_norm", inputs(&[3, 4, 5, 6]), run).within(loose),
         Case::new("batch_norm: rows", inputs(&[9, 5]), run).within(loose),
         Case::new("batch_norm: one image", inputs(&[1, 3, 7, 5]), run).within(loose),
@@ -526,6 +542,12 @@ fn large() -> Vec<Case> {
             move |x| x[0].conv_transpose2d(&x[1], big, [18, 15]),
         )
         .within(Accumulated(1120)),
+        Case::new(
+            "conv2d_input: to two channels, dilated, asymmetric",
+            vec![normal([2, 9, 3, 7]), normal([9, 2, 3, 2])],
+            move |x| x[0].conv_transpose2d(&x[1], conv([2, 1], [0, 1, 2, 1], [2, 3], 1), [8, 7]),
+        )
+        .within(Accumulated(54)),
         Case::new("batch_norm: large", vec![normal([17, 5, 31, 29]), normal([5]), normal([5])], |x| {
             x[0].batch_norm(Some(&x[1]), Some(&x[2]), 1e-5).0
         })

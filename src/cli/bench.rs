@@ -179,6 +179,7 @@ fn tune(device: &Device, line: &str, json: bool) -> Result<u8> {
     if !json {
         print_line(&format!("device: {line}"))?;
     }
+    gpu.tuning_place()?; // measuring takes minutes
     let mut printed = Ok(());
     let tuned = crate::bench::tune(gpu, |trial| {
         let list: Vec<String> =

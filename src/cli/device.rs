@@ -23,10 +23,20 @@ pub fn open(text: &str) -> Result<(Device, String)> {
 pub fn open_with(text: &str, options: GpuOptions) -> Result<(Device, String)> {
     let gpu = |choice: AdapterChoice, why: &str| -> Result<(Device, String)> {
         let gpu = Gpu::open(&choice, options)?;
-        gpu.use_stored_tuning()?;
-        gpu.use_stored_pipelines();
+        // What an earlier run left is a help, no need: a device that is there is used without it.
+        let tuned = match gpu.use_stored_tuning() {
+            Ok(true) => ", kernels as tuned on it",
+            Ok(false) => "",
+            Err(error) => {
+                super::say(&format!("warning: {error}; kernels are taken from the built-in table"));
+                ""
+            }
+        };
+        if let Some(amiss) = gpu.use_stored_pipelines() {
+            super::say(&format!("warning: {amiss}"));
+        }
         let report = gpu.report();
-        let line = format!("gpu {}, {} ({}){why}", report.name, report.backend, report.kind);
+        let line = format!("gpu {}, {} ({}){tuned}{why}", report.name, report.backend, report.kind);
         Ok((Device::Gpu(gpu), line))
     };
     let threads = || match rayon::current_num_threads() {

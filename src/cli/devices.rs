@@ -2,7 +2,7 @@
 
 use super::{device, print_line};
 use crate::error::Result;
-use crate::gpu::{AdapterReport, adapters};
+use crate::gpu::{AdapterReport, adapters, tuning_file};
 
 /// Lists the adapters of this machine, and what `--device auto` takes
 ///
@@ -44,7 +44,7 @@ fn text(a: &AdapterReport) -> String {
     };
     format!(
         "gpu:{} {} ({}, {})\n    driver {} {}\n    largest buffer {} MiB, binding {} MiB; {} storage buffers a stage; \
-         workgroups of {} invocations with {} KiB memory, {} a dimension; subgroups {}-{}\n    features: {}{usable}",
+         workgroups of {} invocations with {} KiB memory, {} a dimension; subgroups {}-{}\n    features: {}{tuned}{usable}",
         a.index,
         a.name,
         a.kind,
@@ -60,6 +60,10 @@ fn text(a: &AdapterReport) -> String {
         a.subgroup_min,
         a.subgroup_max,
         if a.features.is_empty() { "none".into() } else { a.features.join(", ") },
+        tuned = match tuning_file(a).filter(|path| path.is_file()) {
+            Some(path) => format!("\n    kernels as tuned: {}", path.display()),
+            None => String::new(),
+        },
     )
 }
 
@@ -69,7 +73,7 @@ fn json(a: &AdapterReport) -> serde_json::Value {
         "index": a.index, "name": a.name, "kind": a.kind.to_string(), "backend": a.backend,
         "driver": a.driver, "driver_info": a.driver_info, "usable": a.usable.is_ok(),
         "why_not": a.usable.as_ref().err(), "features": a.features,
-        "subgroup": [a.subgroup_min, a.subgroup_max],
+        "subgroup": [a.subgroup_min, a.subgroup_max], "tuning_file": tuning_file(a),
         "limits": {
             "buffer_bytes": l.buffer_bytes, "storage_binding_bytes": l.storage_binding_bytes,
             "storage_buffers_per_stage": l.storage_buffers_per_stage,

@@ -4,7 +4,7 @@ use super::progress::Progress;
 use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
 use crate::train::recipe::Style;
-use crate::train::{AnyRecipe, Outcome, RunFolder, classifier, train_any};
+use crate::train::{AnyRecipe, Outcome, RunFolder, classifier, memory, train_any};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(default_value = "seed", conflicts_with = "resume")]
     recipe: String,
     /// Goes on with a run from its newest checkpoint, to --steps steps in all.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["batch", "seed", "out", "settings"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["batch", "accumulate", "seed", "out", "settings"])]
     resume: Option<PathBuf>,
     /// Where the images come from: garments (drawn by the program), fashion-mnist, an IDX file, or a folder of images.
     /// For translation: garments:plain-striped and the like, a folder with trainA/ and trainB/, or one of side-by-side
@@ -40,6 +40,10 @@ pub struct Args {
     /// Images a step [default: the recipe's; seed: 64].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Takes each batch in N equal parts, one after the other, and averages their gradients before an update: less memory,
+    /// more time. Batch normalisation sees a part at a time [default: the recipe's; seed: 1].
+    #[arg(long, value_name = "N")]
+    accumulate: Option<usize>,
     /// Of weights, latent vectors and data order [default: the recipe's; seed: 0].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
@@ -83,7 +87,9 @@ pub fn run(args: Args) -> Result<u8> {
                     path.display()
                 )));
             }
-            (recipe, folder, announce(&args)?)
+            let device = announce(&args)?;
+            announce_memory(&recipe, &device, args.quiet)?;
+            (recipe, folder, device)
         }
         None => {
             let mut recipe = AnyRecipe::load(&args.recipe, &settings(&args))?;
@@ -97,8 +103,8 @@ pub fn run(args: Args) -> Result<u8> {
                 }
                 (_, error) => error,
             })?;
-            recipe.check_memory()?;
             let device = announce(&args)?;
+            announce_memory(&recipe, &device, args.quiet)?;
             let path = args.out.clone().unwrap_or_else(|| RunFolder::next_free(recipe.name()));
             let folder = RunFolder::create(&path, &recipe)?;
             (recipe, folder, device)
@@ -121,6 +127,7 @@ fn settings(args: &Args) -> Vec<String> {
         args.data.as_ref().map(quoted),
         args.steps.map(|n| format!("train.steps={n}")),
         args.batch.map(|n| format!("train.batch={n}")),
+        args.accumulate.map(|n| format!("train.accumulate={n}")),
         args.seed.map(|n| format!("train.seed={n}")),
     ];
     named.into_iter().flatten().chain(args.settings.iter().cloned()).collect()
@@ -142,6 +149,19 @@ fn announce(args: &Args) -> Result<crate::Device> {
         say(&format!("device: {line}"));
     }
     Ok(device)
+}
+
+/// Says what memory the run will take, and refuses what does not fit.
+fn announce_memory(recipe: &AnyRecipe, device: &crate::Device, quiet: bool) -> Result<()> {
+    if let AnyRecipe::FeedForward(_) = recipe {
+        return Ok(()); // not estimated
+    }
+    let estimate = memory::estimate(recipe, device)?;
+    estimate.check(recipe, device)?;
+    if !quiet {
+        say(&format!("memory: {}", estimate.text(device)));
+    }
+    Ok(())
 }
 
 /// A flag that the first Ctrl-C or SIGTERM sets; a second one ends the process at once.

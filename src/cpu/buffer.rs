@@ -7,9 +7,9 @@ use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Buffers below this many elements come from the allocator directly.
-const SMALL: usize = 1024;
+pub(crate) const SMALL: usize = 1024;
 /// Freed elements kept for reuse, in all (256 MiB); what exceeds it goes back to the system.
-const KEEP: usize = 64 << 20;
+pub(crate) const KEEP: usize = 64 << 20;
 
 #[derive(Default)]
 struct Pool {
@@ -77,7 +77,7 @@ pub fn try_zeros<T: bytemuck::Zeroable>(len: usize) -> Option<Vec<T>> {
 }
 
 /// The next of 2^k and 1.5·2^k.
-fn size_class(len: usize) -> usize {
+pub(crate) fn size_class(len: usize) -> usize {
     let power = len.next_power_of_two();
     if len <= power / 4 * 3 { power / 4 * 3 } else { power }
 }

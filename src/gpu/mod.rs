@@ -41,7 +41,7 @@ pub(crate) use memory::size_text;
 pub use pieces::{Pieces, Span, in_pieces, reach};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
-pub use stored::cache_folder;
+pub use stored::{cache_folder, tuning_file};
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
 pub use timing::KernelTime;
 

@@ -37,6 +37,7 @@ const FILES: &[(&str, &str)] = shader_files! {
     "limits.wgsl"
     "matmul.wgsl"
     "max_pool.wgsl"
+    "mean_of.wgsl"
     "random.wgsl"
     "reduce.wgsl"
     "select.wgsl"

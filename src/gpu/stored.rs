@@ -38,6 +38,11 @@ fn file(kind: &str, report: &AdapterReport, extension: &str) -> Option<PathBuf> 
     Some(cache_folder()?.join(format!("{}.{extension}", words.join("-"))))
 }
 
+/// Where the measured kernel choices of an adapter are kept; none without a cache folder.
+pub fn tuning_file(report: &AdapterReport) -> Option<PathBuf> {
+    file("tuning", report, "toml")
+}
+
 /// What follows the checksum, if it is right.
 fn checked(bytes: Vec<u8>) -> Option<Vec<u8>> {
     let (sum, data) = bytes.split_at_checked(8)?;
@@ -66,13 +71,25 @@ pub(super) fn leave(pipelines: &Pipelines) {
 
 impl Gpu {
     /// Takes the compiled kernels that an earlier run left for this adapter and driver, and leaves this run's when the
-    /// device is closed, where the driver can do that. A file that is not what was written is passed over.
-    pub fn use_stored_pipelines(&self) {
+    /// device is closed, where the driver can do that. A file that is not what was written is passed over and replaced, a
+    /// folder that cannot be made is done without; what is amiss is returned.
+    pub fn use_stored_pipelines(&self) -> Option<String> {
         if self.options().minimal || !self.report().features.contains(&"pipeline-cache") {
-            return;
+            return None;
         }
-        let Some(path) = file("pipelines", self.report(), "bin") else { return };
-        let stored = std::fs::read(&path).ok().and_then(checked);
+        let path = file("pipelines", self.report(), "bin")?;
+        let mut amiss = None;
+        if let Some(folder) = path.parent()
+            && let Err(error) = std::fs::create_dir_all(folder)
+        {
+            amiss = Some(format!("compiled kernels cannot be kept in {}: {error}", folder.display()));
+        }
+        let found = std::fs::read(&path).ok();
+        let was_there = found.is_some();
+        let stored = found.and_then(checked);
+        if was_there && stored.is_none() {
+            amiss = Some(format!("{} is broken: kernels are compiled again", path.display()));
+        }
         let descriptor =
             wgpu::PipelineCacheDescriptor { label: Some("toile pipelines"), data: stored.as_deref(), fallback: true };
         // SAFETY: the bytes are as `PipelineCache::get_data` gave them: the checksum in front is that of all of them, and
@@ -82,25 +99,41 @@ impl Gpu {
             let known = stored.map_or(0, |bytes| bytes.len());
             let _ = self.0.pipelines.leave.set((path, known));
         }
+        amiss
     }
 
     /// Where this adapter's measured kernel choices are kept.
     pub fn tuning_file(&self) -> Option<PathBuf> {
-        file("tuning", self.report(), "toml")
+        tuning_file(self.report())
+    }
+
+    /// The same for choices that are to be stored: the folder is made.
+    ///
+    /// # Errors
+    /// No cache folder, or one that cannot be made.
+    pub fn tuning_place(&self) -> Result<PathBuf> {
+        let path = self
+            .tuning_file()
+            .ok_or_else(|| Error::Usage(format!("there is no cache folder to store the choice in: set {VARIABLE}")))?;
+        let folder = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
+        Ok(path)
     }
 
     /// Takes the kernel choices that `toile bench --tune` stored for this adapter and driver, if there are any. The
     /// program does so where it opens a device; the library does not, so that its results depend on its inputs alone.
+    /// Returns whether there are any.
     ///
     /// # Errors
-    /// A file that cannot be read or understood.
-    pub fn use_stored_tuning(&self) -> Result<()> {
-        let Some(path) = self.tuning_file().filter(|path| path.exists()) else { return Ok(()) };
+    /// A file that cannot be read or understood; the built-in table stays then.
+    pub fn use_stored_tuning(&self) -> Result<bool> {
+        let Some(path) = self.tuning_file().filter(|path| path.exists()) else { return Ok(false) };
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io("cannot read", &path, e))?;
-        let tuned = Tuned::parse(&text)
-            .map_err(|why| Error::file(&path, format!("{why}; delete the file to use the built-in table")))?;
+        let tuned = Tuned::parse(&text).map_err(|why| {
+            Error::file(&path, format!("{why}; delete the file, or store a choice again: bench --tune"))
+        })?;
         self.use_tuning(Some(tuned));
-        Ok(())
+        Ok(true)
     }
 
     /// Uses measured kernel choices instead of the built-in table, or the table again.
@@ -113,11 +146,7 @@ impl Gpu {
     /// # Errors
     /// No cache folder, or one that cannot be written.
     pub fn store_tuning(&self, tuned: &Tuned) -> Result<PathBuf> {
-        let path = self
-            .tuning_file()
-            .ok_or_else(|| Error::Usage(format!("there is no cache folder to store the choice in: set {VARIABLE}")))?;
-        let folder = path.parent().unwrap_or(&path);
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
+        let path = self.tuning_place()?;
         let head = format!(
             "# Kernels that `toile bench --tune` found fastest on {}.\n# Delete this file to go back to the built-in table.\n\n",
             self.report()

@@ -197,6 +197,13 @@ impl LayerSpec {
         }
     }
 
+    /// Whether it divides weights by their spectral norm.
+    pub fn has_spectral_norm(&self) -> bool {
+        use LayerSpec::{Conv2d, Dense, Residual};
+        matches!(self, Dense { spectral_norm: true, .. } | Conv2d { spectral_norm: true, .. })
+            || matches!(self, Residual { spectral_norm: true, .. })
+    }
+
     /// The output's shape for an input's, both without the batch axis; or the key at fault and why.
     pub fn output_shape(&self, x: &[usize]) -> Result<Vec<usize>, (&'static str, String)> {
         let count = |key: &'static str, value: usize| match value {

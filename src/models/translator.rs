@@ -2,10 +2,11 @@
 
 use super::{ResnetSpec, Unet, UnetSpec};
 use crate::nn::init::Initializer;
-use crate::nn::{Draws, Mode, Module, Parameter, Sequential, Strips};
+use crate::nn::{Draws, Mode, Module, Parameter, Sequential, Strips, recomputed};
 use crate::ops::Activation;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, is_recording};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Which network, and its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +23,9 @@ impl TranslatorSpec {
     pub fn build(&self, channels: usize, init: &mut Initializer, draws: &Draws) -> Translator {
         match self {
             TranslatorSpec::Resnet(spec) => Translator::Resnet(spec.build([channels; 2], init)),
-            TranslatorSpec::Unet(spec) => Translator::Unet(spec.build([channels; 2], init, draws)),
+            TranslatorSpec::Unet(spec) => {
+                Translator::Unet { network: Arc::new(spec.build([channels; 2], init, draws)), recomputes: false }
+            }
         }
     }
 
@@ -35,26 +38,45 @@ impl TranslatorSpec {
     }
 }
 
-/// A network built by [`TranslatorSpec::build`].
+/// A network built by [`TranslatorSpec::build`]. Clones share their parameters.
+#[derive(Clone)]
 pub enum Translator {
     /// CycleGAN's and CUT's.
     Resnet(Sequential),
     /// pix2pix's.
-    Unet(Unet),
+    Unet {
+        /// The network.
+        network: Arc<Unet>,
+        /// Whether it is computed again for its gradient.
+        recomputes: bool,
+    },
 }
 
 impl Translator {
+    /// The same network; with `yes`, activations inside it are computed again for the gradient instead of being kept: those
+    /// of a ResNet in stretches ([`Sequential::recomputing`]), a U-Net, whose levels all skip to others, as a whole.
+    #[must_use]
+    pub fn recomputing(self, yes: bool) -> Translator {
+        match self {
+            Translator::Resnet(network) => Translator::Resnet(network.recomputing(yes)),
+            Translator::Unet { network, .. } => Translator::Unet { network, recomputes: yes },
+        }
+    }
+
     fn network(&self) -> &dyn Module {
         match self {
             Translator::Resnet(network) => network,
-            Translator::Unet(network) => network,
+            Translator::Unet { network, .. } => &**network,
         }
     }
 }
 
 impl Module for Translator {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.network().forward(x, mode)
+        match self {
+            Translator::Unet { network, recomputes: true } if is_recording() => recomputed(network.clone(), x, mode),
+            _ => self.network().forward(x, mode),
+        }
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {

@@ -25,18 +25,23 @@ impl Drop for Lent {
     }
 }
 
+/// `module`'s output for x, of whose pass only x, the weights and the output are kept: what [`Checkpointed`] does.
+#[track_caller]
+pub fn recomputed(module: Arc<dyn Module>, x: &Tensor, mode: Mode) -> Tensor {
+    let weights = module.parameter_tensors();
+    let pass = move |x: &[Tensor]| {
+        // The weights of this pass stand in for those that an optimiser may have put there since.
+        let places = module.parameters().into_iter().map(|(_, place)| place);
+        let _lent = Lent(places.zip(&x[1..]).map(|(place, w)| (place.clone(), lend(&place, w))).collect());
+        module.forward(&x[0], mode)
+    };
+    checkpoint(pass, &std::iter::once(x).chain(&weights).collect::<Vec<_>>())
+}
+
 impl Module for Checkpointed {
     #[track_caller]
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let module = self.0.clone();
-        let weights = self.0.parameter_tensors();
-        let pass = move |x: &[Tensor]| {
-            // The weights of this pass stand in for those that an optimiser may have put there since.
-            let places = module.parameters().into_iter().map(|(_, place)| place);
-            let _lent = Lent(places.zip(&x[1..]).map(|(place, w)| (place.clone(), lend(&place, w))).collect());
-            module.forward(&x[0], mode)
-        };
-        checkpoint(pass, &std::iter::once(x).chain(&weights).collect::<Vec<_>>())
+        recomputed(self.0.clone(), x, mode)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

@@ -48,7 +48,7 @@ impl Module for Dropout {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match mode {
             Mode::Inference => x.clone(),
-            Mode::Train | Mode::BatchStatistics => x.dropout(self.p, &self.draws.stream()),
+            _ => x.dropout(self.p, &self.draws.stream()),
         }
     }
 }

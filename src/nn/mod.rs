@@ -13,7 +13,7 @@ pub mod spectral;
 pub mod strips;
 
 pub use activation::{Flatten, LeakyRelu, Relu, Reshape, Sigmoid, Tanh};
-pub use checkpointed::Checkpointed;
+pub use checkpointed::{Checkpointed, recomputed};
 pub use conv::{Conv2dLayer, ConvPadding, ConvTranspose2dLayer};
 pub use dropout::{Draws, Dropout};
 pub use init::Init;
@@ -25,7 +25,7 @@ pub use spectral::SpectralNorm;
 pub use strips::Strips;
 
 use crate::ops::Activation;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, is_recording};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A named place for a tensor that training replaces. Clones share the place.
@@ -69,10 +69,25 @@ impl Parameter {
 pub enum Mode {
     /// The batch's own statistics; running statistics move towards them.
     Train,
+    /// As [`Mode::Train`] for so many batches of equal size that lie one behind the other in a tensor: each has its own
+    /// statistics, and running statistics move towards those of one after the other.
+    Batches(usize),
     /// The batch's own statistics; running statistics stay.
     BatchStatistics,
     /// The running statistics: inference.
     Inference,
+}
+
+impl Mode {
+    /// Whether running statistics move.
+    pub fn trains(self) -> bool {
+        matches!(self, Mode::Train | Mode::Batches(_))
+    }
+
+    /// How many batches lie in a tensor.
+    pub fn batches(self) -> usize {
+        if let Mode::Batches(batches) = self { batches } else { 1 }
+    }
 }
 
 /// A layer or a network.
@@ -150,10 +165,11 @@ impl Module for Residual {
     }
 }
 
-/// Named layers, one after the other.
-#[derive(Default)]
+/// Named layers, one after the other. Clones share them.
+#[derive(Clone, Default)]
 pub struct Sequential {
-    layers: Vec<(String, Box<dyn Module>)>,
+    layers: Vec<(String, Arc<dyn Module>)>,
+    recomputes: bool,
 }
 
 impl Sequential {
@@ -164,15 +180,32 @@ impl Sequential {
 
     /// Appends a layer; its parameters are named `name.…`.
     pub fn push(&mut self, name: impl Into<String>, layer: impl Module + 'static) {
-        self.layers.push((name.into(), Box::new(layer)));
+        self.layers.push((name.into(), Arc::new(layer)));
+    }
+
+    /// The same layers; with `yes`, stretches of about √(number of layers) of them are each computed again for the gradient
+    /// ([`recomputed`]): what is kept are the values between the stretches, and one stretch's inside at a time. The
+    /// numbers are the same.
+    #[must_use]
+    pub fn recomputing(self, yes: bool) -> Sequential {
+        Sequential { recomputes: yes, ..self }
     }
 
     /// The output, and what the layers of these names give on the way, in the layers' order.
+    #[track_caller]
     pub fn forward_with(&self, x: &Tensor, mode: Mode, names: &[String]) -> (Tensor, Vec<Tensor>) {
         let (mut y, mut between) = (x.clone(), Vec::new());
+        let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
+        if self.recomputes && is_recording() {
+            for stretch in self.stretches(wanted) {
+                let last = stretch.last().is_some_and(|(name, _)| wanted(name));
+                y = recomputed(Arc::new(Sequential { layers: stretch.to_vec(), recomputes: false }), &y, mode);
+                between.extend(last.then(|| y.clone()));
+            }
+            return (y, between);
+        }
         let mut layers = self.layers.iter().peekable();
         while let Some((name, layer)) = layers.next() {
-            let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
             // An activation is computed along with the layer before it, unless what lies between is asked for.
             let follows = layers.next_if(|(_, next)| next.activation().is_some() && !wanted(name));
             y = match follows.and_then(|(_, next)| next.activation()) {
@@ -191,19 +224,27 @@ impl Sequential {
         self.layers.iter().fold(x.clone(), |x, (name, layer)| edit(name, layer.forward(&x, mode)))
     }
 
-    /// What the layers of these names give, in the layers' order; nothing behind the last of them is computed.
-    pub fn features(&self, x: &Tensor, mode: Mode, names: &[String]) -> Vec<Tensor> {
-        let (mut y, mut between) = (x.clone(), Vec::new());
-        for (name, layer) in &self.layers {
-            if between.len() == names.len() {
-                break;
-            }
-            y = layer.forward(&y, mode);
-            if names.contains(name) {
-                between.push(y.clone());
+    /// The layers in stretches of about √n; one ends behind each wanted layer, and none begins with an activation.
+    fn stretches(&self, wanted: impl Fn(&str) -> bool) -> Vec<&[(String, Arc<dyn Module>)]> {
+        let most = self.layers.len().isqrt().max(1);
+        let (mut stretches, mut first) = (Vec::new(), 0);
+        for (i, (name, _)) in self.layers.iter().enumerate() {
+            let next = self.layers.get(i + 1);
+            let activates = next.is_some_and(|(_, next)| next.activation().is_some());
+            if wanted(name) || next.is_none() || (i + 1 - first >= most && !activates) {
+                stretches.push(&self.layers[first..=i]);
+                first = i + 1;
             }
         }
-        between
+        stretches
+    }
+
+    /// What the layers of these names give, in the layers' order; nothing behind the last of them is computed.
+    #[track_caller]
+    pub fn features(&self, x: &Tensor, mode: Mode, names: &[String]) -> Vec<Tensor> {
+        let last = self.layers.iter().rposition(|(name, _)| names.contains(name));
+        let layers = last.map_or(Vec::new(), |last| self.layers[..=last].to_vec());
+        Sequential { layers, recomputes: self.recomputes }.forward_with(x, mode, names).1
     }
 
     fn named(&self, of: impl Fn(&dyn Module) -> Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {

@@ -45,19 +45,21 @@ impl BatchNorm {
         }
     }
 
-    /// Moves the running statistics towards moments [2, C] of a batch with `count` elements a channel.
-    fn update(&self, moments: &Tensor, count: usize) {
-        let c = moments.dim(1);
+    /// The moments of each of the batches in x, [2·batches, C]; running statistics move in the same pass.
+    fn moments_and_move(&self, x: &Tensor, batches: usize) -> Tensor {
+        let c = x.dim(1);
+        let count = x.len() / (batches * c).max(1);
         let (keep, correction) = match self.convention {
             Convention::Keras => (self.momentum, 1.0),
             // A single element has no unbiased variance; its biased one, 0, is taken.
             Convention::Torch => (1.0 - self.momentum, count as f64 / (count.max(2) - 1) as f64),
         };
         let (mean, var) = (self.running_mean.get(), self.running_var.get());
-        let moved = Tensor::running_moments(&mean, &var, moments, keep, correction);
-        let row = |row: usize| moved.narrow(0, row, 1).reshape([c]);
+        let all = x.moments_and_running(batches, [&mean, &var], keep, correction);
+        let row = |row: usize| no_grad(|| all.narrow(0, 2 * batches + row, 1).reshape([c]));
         self.running_mean.set(row(0));
         self.running_var.set(row(1));
+        all
     }
 }
 
@@ -72,16 +74,18 @@ impl Module for BatchNorm {
             let (mean, var) = (self.running_mean.get(), self.running_var.get());
             return f.of(&x.batch_norm_with(&mean, &var, Some(&gamma), Some(&beta), self.eps));
         }
-        let (y, moments) = x.batch_norm_activated(Some(&gamma), Some(&beta), self.eps, f);
-        if mode == Mode::Train {
-            once(|| no_grad(|| self.update(&moments, x.len() / moments.dim(1).max(1))));
-        }
-        y
+        let batches = mode.batches();
+        // Where a pass is computed again for its gradient, running statistics have moved already: its moments are kept.
+        let moments = match mode.trains() {
+            true => once(|| self.moments_and_move(x, batches)),
+            false => x.moments_of_parts(batches),
+        };
+        x.batch_norm_of_parts(batches, &moments, Some(&gamma), Some(&beta), self.eps, f)
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
         match mode {
-            Mode::Train => super::strips::joined(self, x, mode, f),
+            Mode::Train | Mode::Batches(_) => super::strips::joined(self, x, mode, f),
             Mode::BatchStatistics => x.normalized(Some(&self.gamma.get()), Some(&self.beta.get()), self.eps, f),
             Mode::Inference => x.map(|strip| self.forward_activated(strip, mode, f)),
         }

@@ -23,7 +23,7 @@ impl SpectralNorm {
     /// gradient u and v are constants, as published.
     #[track_caller]
     pub fn of(&self, w: &Tensor, mode: Mode) -> Tensor {
-        let moves = mode == Mode::Train;
+        let moves = mode.trains();
         let u = once(|| self.u.get());
         let normed = w.spectral_norm(&u, 0, usize::from(moves), EPS);
         if moves {

@@ -110,6 +110,7 @@ fn update(prepared: &PreparedStep, p: Tensor, g: &Tensor, m: Tensor, v: Tensor) 
                 run_kernel(gpu, prepared, [p, g, m, v], shape.len())?;
             }
         }
+        (Device::Cpu, Storage::Planned(_), Storage::Planned(_), Storage::Planned(_), Storage::Planned(_)) => {}
         _ => {
             let why = [&p, g.storage(), &m, &v].into_iter().find_map(|storage| match storage {
                 Storage::Failed(why) => Some(why.to_string()),
@@ -283,6 +284,7 @@ fn owned(t: Tensor) -> Storage {
                 Storage::F64(values) => Arc::strong_count(values) == 1,
                 Storage::F32(values) => Arc::strong_count(values) == 1,
                 Storage::Gpu(buffer) => buffer.is_unique(),
+                Storage::Planned(place) => Arc::strong_count(place) == 1,
                 Storage::Failed(_) => true,
             };
             if sole { storage } else { copy(&Tensor::leaf(&device, shape, storage)) }

@@ -4,47 +4,65 @@ use crate::cpu::parallel::{for_chunks, for_rows};
 use crate::cpu::simd::vectorized;
 use crate::error::Result;
 use crate::gpu::tuning;
-use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
 use crate::ops::bias_activation::Activation;
 use crate::ops::reduce::sum_run;
 use crate::shape::Shape;
-use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, no_grad, reference_loops};
+use crate::tensor::{Device, GpuView, Op, Real, Tensor, View, apply, is_recording, no_grad, reference_loops};
 
 /// Elements of a channel that one GPU invocation takes in a statistics pass.
 const CHUNK: usize = 512;
 /// The most parts that a channel is cut into (old drivers stop loops after 65,535 turns).
 const MOST_CHUNKS: usize = 1 << 15;
+/// Channels from which on an invocation each keeps a few cores of a software adapter busy: one call instead of two.
+const SERIAL_CHANNELS: usize = 32;
+/// Elements that such an invocation may take: two passes over as many vec4s, and the same limit of turns.
+const MOST_SERIAL: usize = 1 << 16;
 
-/// x as [N, C, L]: batch, channels, everything behind.
+/// x as [parts·N, C, L]: batches that lie one behind the other, their images, channels, everything behind. Each channel of
+/// each part has statistics of its own: group number part·C + channel.
 #[derive(Clone, Copy)]
 struct Sizes {
+    parts: usize,
     n: usize,
     c: usize,
     l: usize,
 }
 
 impl Sizes {
-    fn of(x: &Shape) -> Sizes {
-        Sizes { n: x[0], c: x[1], l: x[2..].iter().product() }
+    fn of(x: &Shape, parts: usize) -> Sizes {
+        Sizes { parts, n: x[0] / parts, c: x[1], l: x[2..].iter().product() }
     }
 
+    /// Elements of a group.
     fn count(self) -> usize {
         self.n * self.l
     }
 
-    /// Calls `visit(start of a run of l elements)` for each image's part of channel c.
-    fn channel(self, c: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-        (0..self.n).map(move |n| (n * self.c + c) * self.l..(n * self.c + c + 1) * self.l)
+    fn groups(self) -> usize {
+        self.parts * self.c
     }
 
-    /// Calls `work(channel, where the plane begins, plane of y)` for each plane of l elements, over all cores.
-    fn for_planes(self, y: &mut [f32], work: impl Fn(usize, usize, &mut [f32]) + Sync) {
+    /// Where a part's rows begin in what [`BatchNormSums`] gives: behind the totals, unless these are the part's own.
+    fn first_row(self) -> usize {
+        if self.parts == 1 { 0 } else { 2 }
+    }
+
+    /// The runs of l elements that a group consists of.
+    fn group(self, group: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let (part, c) = (group / self.c, group % self.c);
+        (part * self.n..(part + 1) * self.n).map(move |n| (n * self.c + c) * self.l..(n * self.c + c + 1) * self.l)
+    }
+
+    /// Calls `work(group, channel, where the plane begins, plane of y)` for each plane of l elements, over all cores.
+    fn for_planes(self, y: &mut [f32], work: impl Fn(usize, usize, usize, &mut [f32]) + Sync) {
         // Whole planes are shared out, not images: instance normalisation has one image of many channels.
         let planes = if self.l < 16 { self.c } else { 1 };
         for_rows(y, planes * self.l, |row, y| {
             for (i, y) in y.chunks_exact_mut(self.l).enumerate() {
                 let plane = row * planes + i;
-                work(plane % self.c, plane * self.l, y);
+                let (image, c) = (plane / self.c, plane % self.c);
+                work(image / self.n * self.c + c, c, plane * self.l, y);
             }
         });
     }
@@ -64,12 +82,13 @@ impl Sizes {
 
     /// Invocations among which the vec4s of a row of l are dealt out.
     fn runs(self, gpu: &Gpu) -> usize {
-        (self.l / 4).div_ceil(tuning::quads(gpu, self.count() * self.c) as usize).max(1)
+        (self.l / 4).div_ceil(tuning::quads(gpu, self.count() * self.groups()) as usize).max(1)
     }
 
-    fn params(self, gpu: &Gpu, eps: f64) -> Params {
+    fn params(self, gpu: &Gpu, eps: f64, slope: f64) -> Params {
         // Not more chunks than the combining invocation may loop over.
-        let chunk = CHUNK.max(self.count().div_ceil(MOST_CHUNKS).next_multiple_of(4)).min(self.count().max(1));
+        let most = MOST_CHUNKS / self.parts;
+        let chunk = CHUNK.max(self.count().div_ceil(most).next_multiple_of(4)).min(self.count().max(1));
         Params {
             n: self.n as u32,
             c: self.c as u32,
@@ -78,13 +97,64 @@ impl Sizes {
             chunks: self.count().div_ceil(chunk).max(1) as u32,
             eps: eps as f32,
             runs: self.runs(gpu) as u32,
-            slope: 1.0,
+            slope: slope as f32,
+            parts: self.parts as u32,
+            keep: 0.0,
+            mean_scale: 0.0,
+            var_scale: 0.0,
         }
+    }
+
+    /// A statistics pass over all groups: by one workgroup a channel; by one invocation a channel; or in two kernels, a
+    /// chunk of a group an invocation, then the chunks in order.
+    fn statistics(self, gpu: &Gpu, pass: &Pass, params: &Params, y: GpuView) -> Result<()> {
+        let kernel = |entry: &'static str| match pass.switch {
+            (name, on) if !entry.contains(pass.unaffected) => {
+                Kernel::new("batch_norm", entry).constant(name, f64::from(u8::from(on)))
+            }
+            _ => Kernel::new("batch_norm", entry),
+        };
+        let call = |kernel: Kernel, reads: &[&GpuBuffer], y: &GpuBuffer, workgroups: [u32; 3]| {
+            let (params, label) = (bytemuck::bytes_of(params), pass.name);
+            gpu.run(&KernelCall { kernel, reads, writes: &[y], params, workgroups, label })
+        };
+        let [workgroup, serial, partial, partial_quads, combine] = pass.entries;
+        let all = self.count() * self.parts;
+        // An invocation takes every 256th element, and no more than old drivers' loops allow.
+        if tuning::channel_by_workgroup(gpu) && (1..=256 * 30_000).contains(&all) {
+            return call(kernel(workgroup), pass.reads, y.buffer, grid(self.c as u64, 1));
+        }
+        let quads = self.whole_quads(gpu);
+        if quads && self.c >= SERIAL_CHANNELS && (1..=MOST_SERIAL).contains(&all) {
+            return call(kernel(serial), pass.reads, y.buffer, grid(self.c as u64, 8));
+        }
+        let parts = self.groups() as u64 * params.chunks as u64;
+        let partials = gpu.alloc(parts * 8)?;
+        let entry = if quads { partial_quads } else { partial };
+        call(kernel(entry), pass.partial_reads, &partials, grid(parts, 64))?;
+        let reads: Vec<&GpuBuffer> = std::iter::once(&partials).chain(pass.reads[1..].iter().copied()).collect();
+        call(kernel(combine), &reads, y.buffer, grid(self.c as u64, 64))
     }
 }
 
-fn check(x: &Shape) -> Result<(), String> {
-    if x.rank() < 2 { Err("expects [N, C, ...]".into()) } else { Ok(()) }
+/// The kernels of a statistics pass and what they read.
+struct Pass<'a> {
+    name: &'static str,
+    /// By a workgroup a channel, by an invocation a channel; partial sums of any elements, of vec4s; their combination.
+    entries: [&'static str; 5],
+    /// A constant of the kernels, 0 or 1, but of those in whose names this stands.
+    switch: (&'static str, bool),
+    unaffected: &'static str,
+    reads: &'a [&'a GpuBuffer],
+    partial_reads: &'a [&'a GpuBuffer],
+}
+
+fn check(x: &Shape, parts: usize) -> Result<(), String> {
+    match x.rank() {
+        0 | 1 => Err("expects [N, C, ...]".into()),
+        _ if parts == 0 || !x[0].is_multiple_of(parts) => Err(format!("{} images are not {parts} equal parts", x[0])),
+        _ => Ok(()),
+    }
 }
 
 /// Twin of `Params` in `batch_norm.wgsl`.
@@ -99,66 +169,55 @@ struct Params {
     eps: f32,
     runs: u32,
     slope: f32,
+    parts: u32,
+    keep: f32,
+    mean_scale: f32,
+    var_scale: f32,
 }
 
-/// A statistics pass: by one workgroup a channel, or in two kernels, a part of each channel, then the parts in order.
-fn gpu_statistics(
-    gpu: &Gpu,
-    [workgroup, partial, combine]: [&'static str; 3],
-    reads: &[&crate::gpu::GpuBuffer],
-    params: &Params,
-    y: GpuView,
-) -> Result<()> {
-    // An invocation takes every 256th element, and no more than old drivers' loops allow.
-    let count = params.n as usize * params.l as usize;
-    if tuning::channel_by_workgroup(gpu) && (1..=256 * 30_000).contains(&count) {
-        return gpu.run(&KernelCall {
-            kernel: Kernel::new("batch_norm", workgroup),
-            reads,
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(params),
-            workgroups: grid(params.c as u64, 1),
-            label: workgroup,
-        });
-    }
-    let parts = params.c as u64 * params.chunks as u64;
-    let partials = gpu.alloc(parts * 8)?;
-    let bytes = bytemuck::bytes_of(params);
-    gpu.run(&KernelCall {
-        kernel: Kernel::new("batch_norm", partial),
-        reads,
-        writes: &[&partials],
-        params: bytes,
-        workgroups: grid(parts, 64),
-        label: partial,
-    })?;
-    gpu.run(&KernelCall {
-        kernel: Kernel::new("batch_norm", combine),
-        reads: &[&partials],
-        writes: &[y.buffer],
-        params: bytes,
-        workgroups: grid(params.c as u64, 64),
-        label: combine,
-    })
-}
-
-/// y [2, C]: mean and (biased) variance of each channel of x [N, C, …].
+/// How running statistics move: keep·running + (1 − keep)·batch, the batch's variance times `correction`.
 #[derive(Clone, Copy, Debug)]
-struct Moments;
+struct Moving {
+    keep: f64,
+    correction: f64,
+}
+
+/// y [2·parts, C]: the means, then the (biased) variances, of each channel of each part of x [N, C, …]; with `moving` two
+/// rows more: running mean and variance `[C]`, the second and third input, moved by each part in order.
+#[derive(Clone, Copy, Debug)]
+struct Moments {
+    parts: usize,
+    moving: Option<Moving>,
+}
 
 impl Moments {
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
-        let s = Sizes::of(x[0].shape);
+        let s = Sizes::of(x[0].shape, self.parts);
         let count = T::of(s.count() as f64);
-        for c in 0..s.c {
-            let values = || s.channel(c).flat_map(|run| &x[0].data[run]);
+        for group in 0..s.groups() {
+            let values = || s.group(group).flat_map(|run| &x[0].data[run]);
             let mut mean = T::of(0.0);
             values().for_each(|&v| mean += v);
             mean = mean / count;
             let mut var = T::of(0.0);
             values().for_each(|&v| var += (v - mean) * (v - mean));
-            y[c] = mean;
-            y[s.c + c] = var / count;
+            y[group] = mean;
+            y[s.groups() + group] = var / count;
+        }
+        self.moved(s, x, y);
+    }
+
+    /// The running rows, from the others.
+    fn moved<T: Real>(&self, s: Sizes, x: &[View<T>], y: &mut [T]) {
+        let Some(Moving { keep, correction }) = self.moving else { return };
+        let scales = [1.0 - keep, (1.0 - keep) * correction].map(T::of);
+        let (moments, moved) = y.split_at_mut(2 * s.groups());
+        for (i, moved) in moved.iter_mut().enumerate() {
+            let (row, c) = (i / s.c, i % s.c);
+            *moved = x[1 + row].data[c];
+            for part in 0..s.parts {
+                *moved = *moved * T::of(keep) + moments[row * s.groups() + part * s.c + c] * scales[row];
+            }
         }
     }
 }
@@ -169,25 +228,30 @@ impl Op for Moments {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &["x"]
+        &["x", "mean", "var"]
     }
 
     fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
-        check(x[0])?;
-        Ok([2, x[0][1]].into())
+        check(x[0], self.parts)?;
+        let c = x[0][1];
+        match (self.moving, &x[1..]) {
+            (None, []) => Ok([2 * self.parts, c].into()),
+            (Some(_), [mean, var]) if mean.dims() == [c] && var.dims() == [c] => Ok([2 * self.parts + 2, c].into()),
+            _ => Err(format!("x has {c} channels; running mean and variance must be [{c}]")),
+        }
     }
 
     reference_loops!();
 
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
-        let (s, x) = (Sizes::of(x[0].shape), x[0].data);
-        let (means, vars) = y.split_at_mut(s.c);
-        for_chunks([means, vars], 1, |c, [mean, var]| {
-            let exact = s.channel(c).map(|run| sum_run(&x[run])).sum::<f64>() / s.count() as f64;
+        let (s, values) = (Sizes::of(x[0].shape, self.parts), x[0].data);
+        let (means, vars) = y[..2 * s.groups()].split_at_mut(s.groups());
+        for_chunks([means, vars], 1, |group, [mean, var]| {
+            let exact = s.group(group).map(|run| sum_run(&values[run])).sum::<f64>() / s.count() as f64;
             mean[0] = exact as f32;
             let squares = |run: std::ops::Range<usize>| {
                 let mut lanes = [0.0f32; 16];
-                let rows = x[run].chunks_exact(16);
+                let rows = values[run].chunks_exact(16);
                 let rest: f64 = rows.remainder().iter().map(|&v| (v as f64 - exact).powi(2)).sum();
                 for row in rows {
                     for (lane, &v) in lanes.iter_mut().zip(row) {
@@ -201,21 +265,43 @@ impl Op for Moments {
             let shift = exact - exact as f32 as f64;
             var[0] = (vectorized(
                 #[inline(always)]
-                || s.channel(c).map(squares).sum::<f64>(),
+                || s.group(group).map(squares).sum::<f64>(),
             ) / s.count() as f64
                 - shift * shift)
                 .max(0.0) as f32;
         });
+        self.moved(s, x, y);
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let s = Sizes::of(x[0].shape);
-        let params = s.params(gpu, 0.0);
-        let partial = if s.whole_quads(gpu) { "moments_partial_quads" } else { "moments_partial" };
-        gpu_statistics(gpu, ["moments_channel", partial, "moments_combine"], &[x[0].buffer], &params, y)
+        let s = Sizes::of(x[0].shape, self.parts);
+        let mut params = s.params(gpu, 0.0, 1.0);
+        if let Some(Moving { keep, correction }) = self.moving {
+            params.keep = keep as f32;
+            params.mean_scale = (1.0 - keep) as f32;
+            params.var_scale = ((1.0 - keep) * correction) as f32;
+        }
+        // Without running statistics something must stand in their place; it is not read.
+        let running = |i: usize| x.get(i).map_or(x[0].buffer, |view| view.buffer);
+        let pass = Pass {
+            name: "moments",
+            entries: [
+                "moments_channel",
+                "moments_serial",
+                "moments_partial",
+                "moments_partial_quads",
+                "moments_combine",
+            ],
+            switch: ("moves", self.moving.is_some()),
+            unaffected: "partial",
+            reads: &[x[0].buffer, running(1), running(2)],
+            partial_reads: &[x[0].buffer],
+        };
+        s.statistics(gpu, &pass, &params, y)
     }
 
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
+        assert!(self.parts == 1 && self.moving.is_none(), "moments of parts are made only where nothing is recorded");
         let x = &x[0];
         let count = (x.len() / x.dim(1).max(1)) as f64;
         let centred = x - channels(&y.narrow(0, 0, 1), x);
@@ -232,8 +318,8 @@ fn channels(values: &Tensor, x: &Tensor) -> Tensor {
     values.reshape(shape)
 }
 
-/// y = f(gamma·(x − mean)·(var + eps)^−½ + beta) per channel, where (mean, var) = `moments` are those *of x* and f is a
-/// leaky relu with a slope from 0; slope 1 is none at all.
+/// y = f(gamma·(x − mean)·(var + eps)^−½ + beta) per channel, where (mean, var) = `moments` are those *of x* (of each of
+/// its parts) and f is a leaky relu with a slope from 0; slope 1 is none at all.
 ///
 /// `moments` is handed in so that it need not be computed twice; it is no free input: the gradient by x goes through
 /// the statistics, and none is given for `moments`. Only [`Tensor::batch_norm`] makes this op.
@@ -241,15 +327,16 @@ fn channels(values: &Tensor, x: &Tensor) -> Tensor {
 struct BatchNorm {
     eps: f64,
     slope: f64,
+    parts: usize,
 }
 
 impl BatchNorm {
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
-        let s = Sizes::of(x[0].shape);
-        for c in 0..s.c {
-            let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
+        let s = Sizes::of(x[0].shape, self.parts);
+        for group in 0..s.groups() {
+            let (c, mean, var) = (group % s.c, x[1].data[group], x[1].data[s.groups() + group]);
             let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
-            for i in s.channel(c).flatten() {
+            for i in s.group(group).flatten() {
                 let z = x[2].data[c] * ((x[0].data[i] - mean) * inv) + x[3].data[c];
                 y[i] = if z > T::of(0.0) { z } else { T::of(self.slope) * z };
             }
@@ -258,6 +345,21 @@ impl BatchNorm {
 
     /// The gradient by x in ops that can be differentiated again.
     fn composed(&self, x: &Tensor, gamma: &Tensor, dy: &Tensor) -> [Tensor; 3] {
+        let n = x.dim(0) / self.parts;
+        let each = (0..self.parts).map(|part| match self.parts {
+            1 => self.composed_part(x, gamma, dy),
+            _ => self.composed_part(&x.narrow(0, part * n, n), gamma, &dy.narrow(0, part * n, n)),
+        });
+        let each: Vec<[Tensor; 3]> = each.collect();
+        let sum = |i: usize| each.iter().map(|of| of[i].clone()).reduce(|a, b| a + b).expect("there is a part");
+        let dx = match &each[..] {
+            [[dx, ..]] => dx.clone(),
+            _ => Tensor::concat(&each.iter().map(|of| &of[0]).collect::<Vec<_>>(), 0),
+        };
+        [dx, sum(1), sum(2)]
+    }
+
+    fn composed_part(&self, x: &Tensor, gamma: &Tensor, dy: &Tensor) -> [Tensor; 3] {
         let axes: Vec<usize> = (0..x.rank()).filter(|&axis| axis != 1).collect();
         let over_channels = |t: &Tensor| channels(&t.mean_axes(&axes), x);
         let count = (x.len() / x.dim(1).max(1)) as f64;
@@ -282,10 +384,12 @@ impl Op for BatchNorm {
     }
 
     fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
-        check(x[0])?;
-        let c = x[0][1];
-        if x[1].dims() != [2, c] || x[2].dims() != [c] || x[3].dims() != [c] {
-            return Err(format!("x has {c} channels; moments must be [2, {c}], gamma and beta [{c}]"));
+        check(x[0], self.parts)?;
+        let (c, rows) = (x[0][1], 2 * self.parts);
+        // What stands behind the moments does not matter.
+        let moments = x[1].rank() == 2 && x[1][0] >= rows && x[1][1] == c;
+        if !moments || x[2].dims() != [c] || x[3].dims() != [c] {
+            return Err(format!("x has {c} channels; moments must be [{rows}, {c}], gamma and beta [{c}]"));
         }
         Ok(x[0].clone())
     }
@@ -293,10 +397,10 @@ impl Op for BatchNorm {
     reference_loops!();
 
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
-        let s = Sizes::of(x[0].shape);
-        let scale = scales(x[1].data, x[2].data, self.eps);
-        s.for_planes(y, |c, place, y| {
-            let (mean, scale, beta) = (x[1].data[c], scale[c], x[3].data[c]);
+        let s = Sizes::of(x[0].shape, self.parts);
+        let scale = scales(s, x[1].data, Some(x[2].data), self.eps);
+        s.for_planes(y, |group, c, place, y| {
+            let (mean, scale, beta) = (x[1].data[group], scale[group], x[3].data[c]);
             let pairs = y.iter_mut().zip(&x[0].data[place..]);
             if self.slope == 1.0 {
                 pairs.for_each(|(y, x)| *y = (x - mean) * scale + beta);
@@ -311,56 +415,71 @@ impl Op for BatchNorm {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let s = Sizes::of(x[0].shape);
+        let s = Sizes::of(x[0].shape, self.parts);
         let (kernel, row) = s.row_kernel(gpu, ["normalize", "normalize_quads"]);
         gpu.run(&KernelCall {
             kernel,
             reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer],
             writes: &[y.buffer],
-            params: bytemuck::bytes_of(&Params { slope: self.slope as f32, ..s.params(gpu, self.eps) }),
-            workgroups: grid((s.n * s.c * row) as u64, 64),
+            params: bytemuck::bytes_of(&s.params(gpu, self.eps, self.slope)),
+            workgroups: grid((s.parts * s.n * s.c * row) as u64, 64),
             label: "batch_norm",
         })
     }
 
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
         let [x, moments, gamma, _] = x else { unreachable!("batch_norm has four inputs") };
-        let dy = &match self.slope {
-            1.0 => dy.clone(),
-            slope => Activation::LeakyRelu { slope }.gradient(y, dy),
-        };
+        let BatchNorm { eps, mut slope, parts } = *self;
         let [dx, dgamma, dbeta] = if is_recording() {
-            self.composed(x, gamma, dy).map(Some)
+            let dz = match slope {
+                1.0 => dy.clone(),
+                slope => Activation::LeakyRelu { slope }.gradient(y, dy),
+            };
+            self.composed(x, gamma, &dz).map(Some)
         } else {
-            let sums = apply(BatchNormSums { eps: self.eps }, &[x, moments, dy]); // [2, C]
+            // On a GPU the two passes also take dy through the activation: the sign of y says which way it went.
+            let apart = slope != 1.0 && !matches!(x.device(), Device::Gpu(_));
+            let dy = &if apart { Activation::LeakyRelu { slope }.gradient(y, dy) } else { dy.clone() };
+            if apart {
+                slope = 1.0;
+            }
+            let y = if slope == 1.0 { dy } else { y }; // not looked at without an activation
+            let sums = apply(BatchNormSums { eps, slope, parts }, &[x, moments, dy, y]); // [2 or 2 + 2·parts, C]
             let row = |i: usize| sums.narrow(0, i, 1).reshape([x.dim(1)]);
-            let dx = || apply(BatchNormInput { eps: self.eps }, &[x, moments, gamma, &sums, dy]);
+            let dx = || apply(BatchNormInput { eps, slope, parts }, &[x, moments, gamma, &sums, dy, y]);
             [needs[0].then(dx), needs[2].then(|| row(1)), needs[3].then(|| row(0))]
         };
         vec![dx, None, dgamma, dbeta]
     }
 }
 
-/// gamma·(var + eps)^−½ of each channel.
-fn scales(moments: &[f32], gamma: &[f32], eps: f64) -> Vec<f32> {
-    let vars = &moments[gamma.len()..];
-    vars.iter().zip(gamma).map(|(&var, &gamma)| (gamma as f64 / (var as f64 + eps).sqrt()) as f32).collect()
+/// gamma·(var + eps)^−½ of each group; gamma 1 if there is none.
+fn scales(s: Sizes, moments: &[f32], gamma: Option<&[f32]>, eps: f64) -> Vec<f32> {
+    let vars = moments[s.groups()..].iter().take(s.groups()).enumerate();
+    let gamma = |group: usize| gamma.map_or(1.0, |gamma| gamma[group % s.c] as f64);
+    vars.map(|(group, &var)| (gamma(group) / (var as f64 + eps).sqrt()) as f32).collect()
 }
 
-/// Σ dy and Σ dy·(x − mean) over channel c: lanes in f32 over each run, lane by lane in f64 over the runs.
+/// What the leaky relu of `slope` behind the normalisation lets through of dy, by the sign of its value y.
 #[inline(always)]
-fn dot_runs(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
+fn through<T: Real>(slope: T, y: T, dy: T) -> T {
+    if y > T::of(0.0) { dy } else { slope * dy }
+}
+
+/// Σ dy and Σ dy·(x − mean) over a group: lanes in f32 over each run, lane by lane in f64 over the runs.
+#[inline(always)]
+fn dot_runs(s: Sizes, group: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
     match s.l {
-        256.. => dot_lanes::<32>(s, c, mean, x, dy),
-        16.. => dot_lanes::<16>(s, c, mean, x, dy),
-        _ => dot_lanes::<8>(s, c, mean, x, dy),
+        256.. => dot_lanes::<32>(s, group, mean, x, dy),
+        16.. => dot_lanes::<16>(s, group, mean, x, dy),
+        _ => dot_lanes::<8>(s, group, mean, x, dy),
     }
 }
 
 #[inline(always)]
-fn dot_lanes<const LANES: usize>(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
+fn dot_lanes<const LANES: usize>(s: Sizes, group: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
     let (mut totals, mut total_dots) = ([0.0f64; LANES], [0.0f64; LANES]);
-    for run in s.channel(c) {
+    for run in s.group(group) {
         let (x, dy) = (&x[run.clone()], &dy[run]);
         let (mut sums, mut dots) = ([0.0f32; LANES], [0.0f32; LANES]);
         let (x_rows, dy_rows) = (x.chunks_exact(LANES), dy.chunks_exact(LANES));
@@ -382,25 +501,42 @@ fn dot_lanes<const LANES: usize>(s: Sizes, c: usize, mean: f32, x: &[f32], dy: &
     (totals.iter().sum(), total_dots.iter().sum())
 }
 
-/// y [2, C]: Σ dy and Σ dy·x̂ of each channel, which are the gradients by beta and gamma. First order only.
+/// Σ dz and Σ dz·x̂ of each channel, which are the gradients by beta and gamma, [2, C]; behind these, if x has several
+/// parts, Σ dz of each, then Σ dz·x̂ of each. dz is dy through the leaky relu whose value is y. First order only.
 #[derive(Clone, Copy, Debug)]
 struct BatchNormSums {
     eps: f64,
+    slope: f64,
+    parts: usize,
 }
 
 impl BatchNormSums {
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
-        let s = Sizes::of(x[0].shape);
-        for c in 0..s.c {
-            let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
+        let s = Sizes::of(x[0].shape, self.parts);
+        let first = s.first_row() * s.c;
+        for group in 0..s.groups() {
+            let (mean, var) = (x[1].data[group], x[1].data[s.groups() + group]);
             let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
             let (mut sum, mut dot) = (T::of(0.0), T::of(0.0));
-            for i in s.channel(c).flatten() {
-                sum += x[2].data[i];
-                dot += x[2].data[i] * ((x[0].data[i] - mean) * inv);
+            for i in s.group(group).flatten() {
+                let dz = through(T::of(self.slope), x[3].data[i], x[2].data[i]);
+                sum += dz;
+                dot += dz * ((x[0].data[i] - mean) * inv);
             }
-            y[c] = sum;
-            y[s.c + c] = dot;
+            y[first + group] = sum;
+            y[first + s.groups() + group] = dot;
+        }
+        add_parts(s, y);
+    }
+}
+
+/// The totals in front of the sums of several parts.
+fn add_parts<T: Real>(s: Sizes, y: &mut [T]) {
+    if s.parts > 1 {
+        let (totals, sums) = y.split_at_mut(2 * s.c);
+        for (i, total) in totals.iter_mut().enumerate() {
+            *total = T::of(0.0);
+            (0..s.parts).for_each(|part| *total += sums[i / s.c * s.groups() + part * s.c + i % s.c]);
         }
     }
 }
@@ -411,35 +547,45 @@ impl Op for BatchNormSums {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &["x", "moments", "dy"]
+        &["x", "moments", "dy", "y"]
     }
 
     fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
-        Ok([2, x[0][1]].into())
+        Ok([if self.parts == 1 { 2 } else { 2 + 2 * self.parts }, x[0][1]].into())
     }
 
     reference_loops!();
 
-    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
-        let s = Sizes::of(x[0].shape);
-        let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
-        let (sums, dots) = y.split_at_mut(s.c);
-        for_chunks([sums, dots], 1, |c, [sum, dot]| {
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
+        if self.slope != 1.0 {
+            return self.define(x, y, shape); // on `cpu` the activation's gradient is a pass of its own
+        }
+        let s = Sizes::of(x[0].shape, self.parts);
+        let inv = scales(s, x[1].data, None, self.eps);
+        let (sums, dots) = y[s.first_row() * s.c..].split_at_mut(s.groups());
+        for_chunks([sums, dots], 1, |group, [sum, dot]| {
             let (total, total_dot) = vectorized(
                 #[inline(always)]
-                || dot_runs(s, c, x[1].data[c], x[0].data, x[2].data),
+                || dot_runs(s, group, x[1].data[group], x[0].data, x[2].data),
             );
             sum[0] = total as f32;
-            dot[0] = (total_dot * inv[c] as f64) as f32;
+            dot[0] = (total_dot * inv[group] as f64) as f32;
         });
+        add_parts(s, y);
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let s = Sizes::of(x[0].shape);
-        let params = s.params(gpu, self.eps);
-        let partial = if s.whole_quads(gpu) { "sums_partial_quads" } else { "sums_partial" };
-        let reads = [x[0].buffer, x[1].buffer, x[2].buffer];
-        gpu_statistics(gpu, ["sums_channel", partial, "sums_combine"], &reads, &params, y)
+        let s = Sizes::of(x[0].shape, self.parts);
+        let reads = [x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer];
+        let pass = Pass {
+            name: "batch_norm_sums",
+            entries: ["sums_channel", "sums_serial", "sums_partial", "sums_partial_quads", "sums_combine"],
+            switch: ("activated", self.slope != 1.0),
+            unaffected: "combine",
+            reads: &reads,
+            partial_reads: &reads,
+        };
+        s.statistics(gpu, &pass, &s.params(gpu, self.eps, self.slope), y)
     }
 
     fn vjp(&self, _: &[Tensor], _: &Tensor, _: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {
@@ -447,23 +593,26 @@ impl Op for BatchNormSums {
     }
 }
 
-/// dx = gamma·(var + eps)^−½·(dy − Σdy/count − x̂·Σ(dy·x̂)/count) from the sums. First order only.
+/// dx = gamma·(var + eps)^−½·(dz − Σdz/count − x̂·Σ(dz·x̂)/count) from the sums of [`BatchNormSums`]. First order only.
 #[derive(Clone, Copy, Debug)]
 struct BatchNormInput {
     eps: f64,
+    slope: f64,
+    parts: usize,
 }
 
 impl BatchNormInput {
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
-        let s = Sizes::of(x[0].shape);
-        let count = T::of(s.count() as f64);
-        for c in 0..s.c {
-            let (mean, var) = (x[1].data[c], x[1].data[s.c + c]);
+        let s = Sizes::of(x[0].shape, self.parts);
+        let (count, first) = (T::of(s.count() as f64), s.first_row() * s.c);
+        for group in 0..s.groups() {
+            let (mean, var) = (x[1].data[group], x[1].data[s.groups() + group]);
             let inv = T::of(1.0) / (var + T::of(self.eps)).sqrt();
-            let (sum, dot) = (x[3].data[c], x[3].data[s.c + c]);
-            for i in s.channel(c).flatten() {
+            let (sum, dot) = (x[3].data[first + group], x[3].data[first + s.groups() + group]);
+            for i in s.group(group).flatten() {
                 let xhat = (x[0].data[i] - mean) * inv;
-                y[i] = x[2].data[c] * inv * (x[4].data[i] - sum / count - xhat * dot / count);
+                let dz = through(T::of(self.slope), x[5].data[i], x[4].data[i]);
+                y[i] = x[2].data[group % s.c] * inv * (dz - sum / count - xhat * dot / count);
             }
         }
     }
@@ -475,7 +624,7 @@ impl Op for BatchNormInput {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &["x", "moments", "gamma", "sums", "dy"]
+        &["x", "moments", "gamma", "sums", "dy", "y"]
     }
 
     fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
@@ -484,13 +633,17 @@ impl Op for BatchNormInput {
 
     reference_loops!();
 
-    fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
-        let s = Sizes::of(x[0].shape);
-        let inv = scales(x[1].data, &vec![1.0; s.c], self.eps);
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
+        if self.slope != 1.0 {
+            return self.define(x, y, shape); // on `cpu` the activation's gradient is a pass of its own
+        }
+        let s = Sizes::of(x[0].shape, self.parts);
+        let inv = scales(s, x[1].data, None, self.eps);
         let count = s.count() as f32;
-        s.for_planes(y, |c, place, y| {
-            let (mean, scale) = (x[1].data[c], x[2].data[c] * inv[c]);
-            let (sum, slope) = (x[3].data[c] / count, inv[c] * x[3].data[s.c + c] / count);
+        let sums = &x[3].data[s.first_row() * s.c..];
+        s.for_planes(y, |group, c, place, y| {
+            let (mean, scale) = (x[1].data[group], x[2].data[c] * inv[group]);
+            let (sum, slope) = (sums[group] / count, inv[group] * sums[s.groups() + group] / count);
             let pairs = x[0].data[place..].iter().zip(&x[4].data[place..]);
             for (y, (x, dy)) in y.iter_mut().zip(pairs) {
                 *y = scale * (dy - sum - (x - mean) * slope);
@@ -499,14 +652,14 @@ impl Op for BatchNormInput {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let s = Sizes::of(x[0].shape);
+        let s = Sizes::of(x[0].shape, self.parts);
         let (kernel, row) = s.row_kernel(gpu, ["input_gradient", "input_gradient_quads"]);
         gpu.run(&KernelCall {
-            kernel,
-            reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer, x[4].buffer],
+            kernel: kernel.constant("activated", f64::from(u8::from(self.slope != 1.0))),
+            reads: &[x[0].buffer, x[1].buffer, x[2].buffer, x[3].buffer, x[4].buffer, x[5].buffer],
             writes: &[y.buffer],
-            params: bytemuck::bytes_of(&s.params(gpu, self.eps)),
-            workgroups: grid((s.n * s.c * row) as u64, 64),
+            params: bytemuck::bytes_of(&s.params(gpu, self.eps, self.slope)),
+            workgroups: grid((s.parts * s.n * s.c * row) as u64, 64),
             label: "batch_norm_input",
         })
     }
@@ -516,85 +669,27 @@ impl Op for BatchNormInput {
     }
 }
 
-/// y [2, C] = keep·(mean, var) + (1 − keep)·moments, the variance times `correction`.
-#[derive(Clone, Copy, Debug)]
-struct RunningMoments {
-    keep: f64,
-    correction: f64,
-}
-
-impl RunningMoments {
-    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], _: &Shape) {
-        let c = x[0].data.len();
-        let (keep, scale) = (T::of(self.keep), [1.0 - self.keep, (1.0 - self.keep) * self.correction].map(T::of));
-        for (i, y) in y.iter_mut().enumerate() {
-            let (row, running) = (i / c, x[i / c].data[i % c]);
-            *y = running * keep + x[2].data[i] * scale[row];
-        }
-    }
-}
-
-/// Twin of `RunningParams` in `batch_norm.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct RunningParams {
-    c: u32,
-    keep: f32,
-    mean_scale: f32,
-    var_scale: f32,
-}
-
-impl Op for RunningMoments {
-    fn name(&self) -> &'static str {
-        "running_moments"
-    }
-
-    fn inputs(&self) -> &'static [&'static str] {
-        &["mean", "var", "moments"]
-    }
-
-    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
-        match (x[0].dims(), x[1].dims(), x[2].dims()) {
-            ([c], [d], [2, e]) if c == d && d == e => Ok(x[2].clone()),
-            _ => Err("expects running mean and variance [C] and moments [2, C]".into()),
-        }
-    }
-
-    reference_loops!(cpu);
-
-    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let c = x[0].shape.len();
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("batch_norm", "running"),
-            reads: &[x[0].buffer, x[1].buffer, x[2].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&RunningParams {
-                c: c as u32,
-                keep: self.keep as f32,
-                mean_scale: (1.0 - self.keep) as f32,
-                var_scale: ((1.0 - self.keep) * self.correction) as f32,
-            }),
-            workgroups: grid(2 * c as u64, 64),
-            label: self.name(),
-        })
-    }
-
-    fn vjp(&self, _: &[Tensor], _: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
-        let row = |i: usize| dy.narrow(0, i, 1).reshape([dy.dim(1)]);
-        let scaled = || {
-            let (mean, var) = (row(0) * (1.0 - self.keep), row(1) * ((1.0 - self.keep) * self.correction));
-            Tensor::concat(&[&mean.reshape([1, mean.len()]), &var.reshape([1, var.len()])], 0)
-        };
-        vec![needs[0].then(|| row(0) * self.keep), needs[1].then(|| row(1) * self.keep), needs[2].then(scaled)]
-    }
-}
-
 /// Batch normalisation (Ioffe and Szegedy 2015). The channel axis is 1.
 impl Tensor {
     /// Mean and biased variance of each channel of [N, C, …], as [2, C].
     #[track_caller]
     pub fn moments(&self) -> Tensor {
-        apply(Moments, &[self])
+        apply(Moments { parts: 1, moving: None }, &[self])
+    }
+
+    /// The same for each of `parts` batches of equal size that lie one behind the other, as [2·parts, C]: means, then
+    /// variances. A constant.
+    #[track_caller]
+    pub fn moments_of_parts(&self, parts: usize) -> Tensor {
+        no_grad(|| apply(Moments { parts, moving: None }, &[self]))
+    }
+
+    /// [`Tensor::moments_of_parts`] and behind them, in two rows more, what becomes of running mean and variance `[C]`:
+    /// keep·running + (1 − keep)·moments for each part in order, its variance times `correction`. In one pass.
+    #[track_caller]
+    pub fn moments_and_running(&self, parts: usize, running: [&Tensor; 2], keep: f64, correction: f64) -> Tensor {
+        let op = Moments { parts, moving: Some(Moving { keep, correction }) };
+        no_grad(|| apply(op, &[self, running[0], running[1]]))
     }
 
     /// Normalises each channel of [N, C, …] with the batch's own mean and biased variance, then scales by gamma `[C]`
@@ -613,7 +708,22 @@ impl Tensor {
         eps: f64,
         f: Activation,
     ) -> (Tensor, Tensor) {
-        let moments = no_grad(|| self.moments());
+        let moments = self.moments_of_parts(1);
+        (self.batch_norm_of_parts(1, &moments, gamma, beta, eps, f), moments)
+    }
+
+    /// The same for each of `parts` batches that lie one behind the other, by their moments, which must be those that
+    /// [`Tensor::moments_of_parts`] gives (rows behind them are not looked at): the gradient goes through them.
+    #[track_caller]
+    pub fn batch_norm_of_parts(
+        &self,
+        parts: usize,
+        moments: &Tensor,
+        gamma: Option<&Tensor>,
+        beta: Option<&Tensor>,
+        eps: f64,
+        f: Activation,
+    ) -> Tensor {
         let c = moments.dim(1);
         let gamma = gamma.cloned().unwrap_or_else(|| Tensor::full(self.device(), [c], 1.0));
         let beta = beta.cloned().unwrap_or_else(|| Tensor::zeros(self.device(), [c]));
@@ -621,15 +731,8 @@ impl Tensor {
             Activation::LeakyRelu { slope } if f.derivative_follows_from_value() => slope,
             _ => 1.0,
         };
-        let y = apply(BatchNorm { eps, slope }, &[self, &moments, &gamma, &beta]);
-        (if slope == 1.0 { f.of(&y) } else { y }, moments)
-    }
-
-    /// keep·(mean, var) + (1 − keep)·moments as [2, C], for running mean and variance `[C]` and a batch's moments [2, C],
-    /// its variance times `correction`.
-    #[track_caller]
-    pub fn running_moments(mean: &Tensor, var: &Tensor, moments: &Tensor, keep: f64, correction: f64) -> Tensor {
-        apply(RunningMoments { keep, correction }, &[mean, var, moments])
+        let y = apply(BatchNorm { eps, slope, parts }, &[self, moments, &gamma, &beta]);
+        if slope == 1.0 { f.of(&y) } else { y }
     }
 
     /// Normalises each channel of [N, C, …] with given statistics, mean `[C]` and variance `[C]`.

@@ -64,11 +64,62 @@ impl Conv2dInput {
         axis(0).flat_map(|v| axis(1).map(move |h| (v, h))).map(|(v, h)| product(v, h)).collect()
     }
 
+    /// Whether dx has so few channels that packing dy for each phase would take longer than multiplying: then all taps are
+    /// multiplied at once and added up afterwards. Only for kernels that pack.
+    fn folds(&self, variant: Variant, w: &Shape) -> bool {
+        let packs = matches!(variant, Variant::Panel { .. } | Variant::Shuffle { .. });
+        let (channels, terms) = (w[1], w[0]);
+        packs && self.conv.groups == 1 && channels <= FEW_CHANNELS && terms >= 8
+    }
+
+    /// Columns [(c, i, j), (n, oy, ox)] = Σ_o w[o, c, i, j]·dy[n, o, oy, ox], then dx as the sum of those that reach a place.
+    fn fold(&self, gpu: &Gpu, variant: Variant, [dy, w]: [GpuView; 2], dx: GpuView) -> Result<()> {
+        let (places, rows) = (dy.shape[2] * dy.shape[3], w.shape[1..].iter().product::<usize>());
+        let columns = dy.shape[0] * places;
+        let product = Product {
+            m: rows,
+            n: columns,
+            k: w.shape[0],
+            depth: 1,
+            a: Operand::matrix(0, rows, 1),
+            b: Operand {
+                plane_k: places,
+                plane_c: dy.shape[1] * places,
+                x: Walk { start: 0, k: 0, c: 1, len: places },
+                c_digits: [1, places],
+                ..Operand::matrix(0, places, 0)
+            },
+            y: Target { offset: 0, step_z: 0, step_row: columns, steps: [places, 0, 1] },
+        };
+        let taps = gpu.alloc((rows * columns * 4) as u64)?;
+        gemm::run(gpu, variant, &[product], [w.buffer, dy.buffer, &taps], rows * columns, "conv2d_input")?;
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("conv2d_input", "fold"),
+            reads: &[&taps],
+            writes: &[dx.buffer],
+            params: bytemuck::bytes_of(&self.conv.gpu_params(dx.shape, w.shape, dy.shape)),
+            workgroups: grid(dx.shape.len() as u64, 64),
+            label: "conv2d_input",
+        })
+    }
+
     fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
         y.fill(T::of(0.0));
         self.conv.for_each_term(shape, x[1].shape, x[0].shape, |at_x, at_w, at_y| {
             y[at_x] += x[0].data[at_y] * x[1].data[at_w];
         });
+    }
+}
+
+/// Channels of dx up to which `fold` is the faster way.
+const FEW_CHANNELS: usize = 4;
+
+/// The widest tile of a family: a product over all taps has many rows.
+fn wider(variant: Variant) -> Variant {
+    match variant {
+        Variant::Shuffle { columns, .. } => Variant::Shuffle { rows: 4, columns },
+        Variant::Panel { columns, .. } => Variant::Panel { rows: 2, columns },
+        other => other,
     }
 }
 
@@ -136,6 +187,10 @@ impl Op for Conv2dInput {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let products = self.products(x[0].shape, x[1].shape, y.shape);
         let variant = tuning::choose(gpu, &products)?;
+        let columns = x[1].shape[1..].iter().product::<usize>() * x[0].shape[0] * x[0].shape[2] * x[0].shape[3];
+        if self.folds(variant, x[1].shape) && columns as u64 * 4 <= gpu.max_binding_bytes() {
+            return self.fold(gpu, wider(variant), [x[0], x[1]], y);
+        }
         if variant != Variant::Naive {
             let buffers = [x[1].buffer, x[0].buffer, y.buffer];
             return gemm::run(gpu, variant, &products, buffers, y.shape.len(), "conv2d_input");

@@ -211,6 +211,7 @@ impl Tensor {
             (Storage::F64(x), device) => Ok(Indices::new(device, shape, best_places(x, s, least))),
             (Storage::F32(x), device) => Ok(Indices::new(device, shape, best_places(x, s, least))),
             (Storage::Gpu(x), Device::Gpu(gpu)) => Ok(Indices::on_gpu(gpu, shape, gpu_best_places(gpu, x, s, least)?)),
+            (Storage::Planned(_), device) => Ok(Indices::new(device, shape.clone(), vec![0; shape.len()])),
             (Storage::Failed(why), _) => Err(Error::Gpu(why.to_string())),
             _ => unreachable!("storage and device always match"),
         }

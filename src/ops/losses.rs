@@ -4,6 +4,7 @@
 
 use crate::error::Result;
 use crate::ops::Indices;
+use crate::ops::mean_of::{self, Function};
 use crate::tensor::Tensor;
 
 /// How the values of single elements become a loss.
@@ -28,59 +29,112 @@ impl Reduction {
     }
 }
 
-/// Minimax: mean softplus(−real) + mean softplus(fake) = −ln D(x) − ln(1 − D(G(z))) (Goodfellow et al. 2014, eq. 1).
+/// What a discriminator minimises where scores of real and of fake images are looked at one by one: weighted means of a
+/// function of each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Separate {
+    /// Of the real images' scores.
+    pub real: Term,
+    /// Of the fake ones'.
+    pub fake: Term,
+}
+
+/// A function whose mean is taken, and the mean's weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term(pub Function, pub f64);
+
+impl Term {
+    /// weight·mean f(score)
+    pub fn of(self, score: &Tensor) -> Tensor {
+        score.mean_of(self.0, self.1)
+    }
+}
+
+impl Separate {
+    /// The loss of scores of real and of fake images.
+    pub fn of(self, real: &Tensor, fake: &Tensor) -> Tensor {
+        self.real.of(real) + self.fake.of(fake)
+    }
+
+    /// The loss of scores of as many real as fake images in one tensor, the real ones first: in one pass.
+    pub fn of_joint(self, scores: &Tensor) -> Tensor {
+        let (half, all) = (scores.len() / 2, scores.len());
+        let [Term(f, weight), Term(g, other)] = [self.real, self.fake];
+        let means =
+            [mean_of::Term { f, range: 0..half, weight }, mean_of::Term { f: g, range: half..all, weight: other }];
+        scores.means_of(&means)
+    }
+}
+
+/// mean softplus(−real) + mean softplus(fake) = −ln D(x) − ln(1 − D(G(z))) (Goodfellow et al. 2014, eq. 1).
+pub const MINIMAX: Separate =
+    Separate { real: Term(Function::Softplus { sign: -1.0 }, 1.0), fake: Term(Function::Softplus { sign: 1.0 }, 1.0) };
+
+/// mean max(1 − real, 0) + mean max(1 + fake, 0) (Lim and Ye 2017; Miyato et al. 2018, eq. 16).
+pub const HINGE: Separate =
+    Separate { real: Term(Function::Hinge { sign: -1.0 }, 1.0), fake: Term(Function::Hinge { sign: 1.0 }, 1.0) };
+
+/// mean fake − mean real (Arjovsky et al. 2017, eq. 3, as a minimum).
+pub const WASSERSTEIN: Separate =
+    Separate { real: Term(Function::Identity, -1.0), fake: Term(Function::Identity, 1.0) };
+
+/// ½·mean (real − 1)² + ½·mean fake² (Mao et al. 2017, eq. 9).
+pub const LEAST_SQUARES: Separate =
+    Separate { real: Term(Function::Square { target: 1.0 }, 0.5), fake: Term(Function::Square { target: 0.0 }, 0.5) };
+
+/// [`MINIMAX`] of these scores.
 pub fn minimax_d(real: &Tensor, fake: &Tensor) -> Tensor {
-    (-real).softplus().mean() + fake.softplus().mean()
+    MINIMAX.of(real, fake)
 }
 
 /// The generator's side of minimax: −mean softplus(fake) = mean ln(1 − D(G(z))) (Goodfellow et al. 2014, eq. 1).
 pub fn minimax_g(fake: &Tensor) -> Tensor {
-    -fake.softplus().mean()
+    fake.mean_of(Function::Softplus { sign: 1.0 }, -1.0)
 }
 
 /// Non-saturating: mean softplus(−fake) = −ln D(G(z)) (Goodfellow et al. 2014, section 3).
 pub fn non_saturating_g(fake: &Tensor) -> Tensor {
-    (-fake).softplus().mean()
+    fake.mean_of(Function::Softplus { sign: -1.0 }, 1.0)
 }
 
-/// mean max(1 − real, 0) + mean max(1 + fake, 0) (Lim and Ye 2017; Miyato et al. 2018, eq. 16).
+/// [`HINGE`] of these scores.
 pub fn hinge_d(real: &Tensor, fake: &Tensor) -> Tensor {
-    real.affine(-1.0, 1.0).relu().mean() + (fake + 1.0).relu().mean()
+    HINGE.of(real, fake)
 }
 
 /// −mean fake.
 pub fn hinge_g(fake: &Tensor) -> Tensor {
-    -fake.mean()
+    fake.mean_of(Function::Identity, -1.0)
 }
 
-/// mean fake − mean real (Arjovsky et al. 2017, eq. 3, as a minimum).
+/// [`WASSERSTEIN`] of these scores.
 pub fn wasserstein_d(real: &Tensor, fake: &Tensor) -> Tensor {
-    fake.mean() - real.mean()
+    WASSERSTEIN.of(real, fake)
 }
 
 /// −mean fake.
 pub fn wasserstein_g(fake: &Tensor) -> Tensor {
-    -fake.mean()
+    fake.mean_of(Function::Identity, -1.0)
 }
 
-/// ½·mean (real − 1)² + ½·mean fake² (Mao et al. 2017, eq. 9).
+/// [`LEAST_SQUARES`] of these scores.
 pub fn least_squares_d(real: &Tensor, fake: &Tensor) -> Tensor {
-    ((real - 1.0).square().mean() + fake.square().mean()) * 0.5
+    LEAST_SQUARES.of(real, fake)
 }
 
 /// ½·mean (fake − 1)² (Mao et al. 2017, eq. 9).
 pub fn least_squares_g(fake: &Tensor) -> Tensor {
-    (fake - 1.0).square().mean() * 0.5
+    fake.mean_of(Function::Square { target: 1.0 }, 0.5)
 }
 
 /// Relativistic pairing: mean softplus(−(real − fake)) (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024, eq. 2).
 pub fn relativistic_d(real: &Tensor, fake: &Tensor) -> Tensor {
-    (fake - real).softplus().mean()
+    (fake - real).mean_of(Function::Softplus { sign: 1.0 }, 1.0)
 }
 
 /// The generator's side of it: mean softplus(−(fake − real)).
 pub fn relativistic_g(real: &Tensor, fake: &Tensor) -> Tensor {
-    (real - fake).softplus().mean()
+    (real - fake).mean_of(Function::Softplus { sign: 1.0 }, 1.0)
 }
 
 /// mean |a − b|

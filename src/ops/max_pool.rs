@@ -202,6 +202,7 @@ impl Tensor {
                 })?;
                 Ok(Indices::on_gpu(gpu, shape, places))
             }
+            (Storage::Planned(_), _) => host(vec![0; shape.len()]),
             (Storage::Failed(why), _) => Err(crate::Error::Gpu(why.to_string())),
             _ => unreachable!("storage and device always match"),
         }

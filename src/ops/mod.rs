@@ -1,7 +1,7 @@
 //! The op table: one file a family, beside the shader of the same name; derived ops have no kernel of their own.
 //!
 //! With kernels (each on all three devices): `unary`, `binary`, `select`; `layout` (also concat), `axis_map`; `reduce`,
-//! `extremum`; `matmul` and the three faces of convolution; `batch_norm`, `bias_activation`, `max_pool`; `random`; `adam`.
+//! `extremum`; `matmul` and the three faces of convolution; `batch_norm`, `bias_activation`, `max_pool`; `mean_of`; `random`; `adam`.
 //!
 //! Made of those: `activation`, `reduce_more`, `softmax`, `losses`, `unrolled`; by `axis_map`, a sparse linear map along
 //! one axis whose gradient is its transpose: `gather`, `pad_modes`, `resample`, `pool`; by `batch_norm` of reshaped
@@ -24,6 +24,7 @@ pub mod layout;
 pub mod losses;
 pub mod matmul;
 pub mod max_pool;
+pub mod mean_of;
 pub mod norm;
 pub mod pad_modes;
 pub mod pool;

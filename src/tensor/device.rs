@@ -1,5 +1,6 @@
 //! The three devices and what holds values on each.
 
+use super::plan::{self, Place};
 use crate::cpu::{CpuBuffer, NoMemory, try_zeros};
 use crate::gpu::{Gpu, GpuBuffer, size_text};
 use std::fmt;
@@ -75,6 +76,9 @@ impl Device {
 
     /// The same for f32 values on the CPU.
     pub(crate) fn store_on_cpu(&self, len: usize, write: impl FnOnce(&mut [f32])) -> Storage {
+        if let Some(place) = plan::place(len) {
+            return place;
+        }
         let Some(mut values) = CpuBuffer::try_uninit(len) else { return self.no_memory(len.saturating_mul(4)) };
         match catch_unwind(AssertUnwindSafe(|| write(&mut values))) {
             Ok(()) => Storage::F32(Arc::new(values)),
@@ -128,6 +132,8 @@ pub enum Storage {
     F32(Arc<CpuBuffer>),
     /// Values of [`Device::Gpu`].
     Gpu(GpuBuffer),
+    /// A place without values, while [`plan`](super::plan::plan) finds what memory there would be.
+    Planned(Arc<Place>),
     /// The device failed while computing; the reason.
     Failed(Arc<str>),
 }

@@ -2,6 +2,7 @@
 
 mod device;
 mod op;
+pub mod plan;
 pub mod profile;
 pub mod real;
 
@@ -178,6 +179,7 @@ impl Tensor {
         Ok(match &self.0.storage {
             Storage::F64(values) => values.to_vec(),
             Storage::F32(values) => values.iter().map(|&v| v as f64).collect(),
+            Storage::Planned(_) => vec![0.0; self.len()],
             storage => self.read_back(storage)?.iter().map(|&v| v as f64).collect(),
         })
     }
@@ -190,6 +192,7 @@ impl Tensor {
         Ok(match &self.0.storage {
             Storage::F64(values) => values.iter().map(|&v| v as f32).collect(),
             Storage::F32(values) => values.to_vec(),
+            Storage::Planned(_) => vec![0.0; self.len()],
             storage => self.read_back(storage)?,
         })
     }

@@ -1,6 +1,6 @@
 //! The trait that an operation implements, and how one is applied to tensors.
 
-use super::{Device, Origin, Storage, Tensor, is_recording, profile};
+use super::{Device, Origin, Storage, Tensor, is_recording, plan, profile};
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, MIN_BUFFER_BYTES};
 use crate::shape::Shape;
@@ -145,6 +145,11 @@ fn compute(op: &impl Op, inputs: &[&Tensor], shape: &Shape, device: &Device) -> 
     // Room for the size classes of buffers; no machine has as much.
     if shape.checked_len().is_none_or(|len| len > usize::MAX >> 8) {
         return Storage::Failed(format!("{}: a tensor of shape {shape} is too large", op.name()).into());
+    }
+    if *device == Device::Cpu
+        && let Some(place) = plan::place(shape.len())
+    {
+        return place;
     }
     match device {
         Device::Reference => {

@@ -43,7 +43,7 @@ pub fn held_out(recipe: &ClassifierRecipe) -> DrawnDomain {
     garments(recipe, HELD_OUT_FROM, recipe.data.held_out)
 }
 
-fn garments(recipe: &ClassifierRecipe, first: u64, count: usize) -> DrawnDomain {
+pub(super) fn garments(recipe: &ClassifierRecipe, first: u64, count: usize) -> DrawnDomain {
     let fitting = Fitting { size: recipe.data.size, channels: 3, fit: Fit::Crop, background: [255; 3] };
     DrawnDomain::new(recipe.data.seed, first, count, Look::Drawn, fitting)
 }
@@ -145,14 +145,7 @@ impl Training for ClassifierTraining {
         let x = Tensor::new(&self.device, [train.batch, 3, h, w], &batch.images);
 
         self.optimizer.set_lr(self.recipe.optimizer.lr * self.recipe.schedule.factor(step));
-        let network = self.judge.network();
-        let logits = network.forward(&x, Mode::Train); // [N, classes]
-        // Softmax cross-entropy: −mean ln p(the pattern that is there).
-        let loss = logits.cross_entropy(&labels)?.mean();
-        let mut losses = vec![("loss", loss.detach()), ("accuracy", share_right(&logits.detach(), &labels)?)];
-        drop(logits);
-        let gradients = gradients(loss, network);
-        self.optimizer.step(&gradients)?;
+        let mut losses = update(self.judge.network(), &mut self.optimizer, &x, &labels)?;
         if (step + 1).is_multiple_of(train.sample_every) {
             losses.push(("held_out_accuracy", Tensor::scalar(&Device::Reference, self.examine()?.0.accuracy())));
         }
@@ -189,6 +182,33 @@ impl Training for ClassifierTraining {
             Panel { unit: "share right", range: Some((0.0, 1.0)), curves: vec![("training batch", "accuracy")] },
         ]
     }
+}
+
+/// One update on images [N, 3, H, W] of these patterns.
+fn update(network: &Classifier, optimizer: &mut Adam, x: &Tensor, labels: &Indices) -> Result<Losses> {
+    let logits = network.forward(x, Mode::Train); // [N, classes]
+    // Softmax cross-entropy: −mean ln p(the pattern that is there).
+    let loss = logits.cross_entropy(labels)?.mean();
+    let losses = vec![("loss", loss.detach()), ("accuracy", share_right(&logits.detach(), labels)?)];
+    drop(logits);
+    let gradients = gradients(loss, network);
+    optimizer.step(&gradients)?;
+    Ok(losses)
+}
+
+/// Two updates on images without content, for an estimate of their memory; the state that a checkpoint holds.
+///
+/// # Errors
+/// What went wrong on the device.
+pub(super) fn rehearse(recipe: &ClassifierRecipe, device: &Device) -> Result<Vec<(String, Parameter)>> {
+    let network = network(recipe, device);
+    let mut optimizer = Adam::new(recipe.optimizer, network.parameters());
+    let (n, [h, w]) = (recipe.train.batch, recipe.data.size);
+    for _ in 0..2 {
+        let x = Tensor::zeros(device, [n, 3, h, w]);
+        update(&network, &mut optimizer, &x, &Indices::new(device, [n], vec![0; n]))?;
+    }
+    Ok([weights(&network), prefixed("optimizer.classifier", optimizer.state())].concat())
 }
 
 /// The share of logits [N, K] whose greatest is that of the label.

@@ -1,5 +1,6 @@
 //! CUT and FastCUT (Park et al. 2020): one direction, unpaired; a patch of the result must tell which patch it came from.
 
+use super::accumulate::{Mean, part};
 use super::cyclegan::{discriminator_step, fool};
 use super::gradients_of_all;
 use super::recipe::TranslationRecipe;
@@ -59,6 +60,8 @@ pub struct Cut {
     layers: Vec<String>,
     config: CutConfig,
     seed: u64,
+    /// The parts that a batch is taken in.
+    parts: usize,
 }
 
 /// The F network: for each compared layer two dense layers with a ReLU between, on patches `[N·P, channels]`.
@@ -93,8 +96,9 @@ impl Cut {
     pub fn new(recipe: &TranslationRecipe, config: CutConfig, device: &Device) -> Cut {
         let TranslatorSpec::Resnet(spec) = &recipe.translator else { unreachable!("the recipe is checked") };
         let channels = recipe.data.channels;
-        let translator = spec.build([channels; 2], &mut init(recipe, device, 0));
-        let discriminator = recipe.discriminator.build(channels, &mut init(recipe, device, 2));
+        let recomputes = recipe.train.checkpoint;
+        let translator = spec.build([channels; 2], &mut init(recipe, device, 0)).recomputing(recomputes);
+        let discriminator = recipe.discriminator.build(channels, &mut init(recipe, device, 2)).recomputing(recomputes);
         let mut init = init(recipe, device, 4);
         let describe = |from: usize| {
             let mut network = Sequential::new();
@@ -114,7 +118,46 @@ impl Cut {
             describers,
             config,
             seed: recipe.train.seed,
+            parts: recipe.train.accumulate,
         }
+    }
+
+    /// The translation of `x`, mirrored first if `mirrored`, and the features of `x` that its patches are compared with.
+    fn translated(&self, x: &Tensor, mirrored: bool) -> (Tensor, Vec<Tensor>) {
+        if mirrored {
+            let keys = no_grad(|| self.translator.features(x, Mode::Train, &self.layers));
+            return (self.translator.forward(&x.flip(&[3]), Mode::Train), keys);
+        }
+        let (y, features) = self.translator.forward_with(x, Mode::Train, &self.layers);
+        (y, features.iter().map(Tensor::detach).collect())
+    }
+
+    /// Losses (the whole, the adversarial one, the contrasts) and gradients (of translator and describers) of a part of a
+    /// batch, whose translation and features are at hand.
+    fn translator_step(
+        &self,
+        (fake_b, keys): (Tensor, Vec<Tensor>),
+        b: &Tensor,
+        mirrored: bool,
+        step: u64,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        let config = self.config;
+        let adversarial = fool(&self.discriminator.forward(&fake_b, Mode::Train));
+        let nce = self.contrast(&fake_b, &keys, mirrored, step, 0)? * config.lambda_nce;
+        let mut losses = vec![adversarial.detach(), nce.detach()];
+        let contrast = if config.identity {
+            let (same_b, keys) = self.translated(b, mirrored);
+            let nce_b = self.contrast(&same_b, &keys, mirrored, step, 1)? * config.lambda_nce;
+            losses.push(nce_b.detach());
+            (nce + nce_b) * 0.5
+        } else {
+            nce
+        };
+        let g_loss = adversarial * config.lambda_gan + contrast;
+        losses.insert(0, g_loss.detach());
+        drop(fake_b);
+        let gradients = gradients_of_all(g_loss, [&self.translator, &self.describers]).concat();
+        Ok((losses, gradients))
     }
 
     /// The contrast of `result` with the image whose features are `keys`: the mean over layers (Park et al. 2020, eq. 4).
@@ -151,47 +194,45 @@ impl Cut {
 
 impl Method for Cut {
     fn step(&mut self, a: &Tensor, b: &Tensor, step: u64) -> Result<Losses> {
-        let config = self.config;
+        let (config, parts) = (self.config, self.parts);
         let mirrored =
             config.flip_equivariance && Stream::new(self.seed, Domain::Patches, (step << 8) + 255).uniform() < 0.5;
         let mirror = |x: &Tensor| if mirrored { x.flip(&[3]) } else { x.clone() };
-        let (fake_b, features) = self.translator.forward_with(&mirror(a), Mode::Train, &self.layers);
-        let keys = if mirrored {
-            no_grad(|| self.translator.features(a, Mode::Train, &self.layers))
-        } else {
-            features.iter().map(Tensor::detach).collect()
-        };
-        drop(features);
 
-        // The discriminator first.
-        let (d_loss, d_gradients) = discriminator_step(&self.discriminator, b, &fake_b);
-        self.discriminator_optimizer.step(&d_gradients)?;
+        // The discriminator first. In parts, what it sees is translated again for the translator's step: the activations of
+        // all parts would be there at a time.
+        let (mut d_losses, mut d_gradients) = (Mean::default(), Mean::default());
+        let mut whole = (parts == 1).then(|| self.translated(a, mirrored));
+        for i in 0..parts {
+            let fake_b = match &whole {
+                Some((fake_b, _)) => fake_b.detach(),
+                None => no_grad(|| self.translator.forward(&mirror(&part(a, i, parts)), Mode::Train)),
+            };
+            let (loss, gradients) = discriminator_step(&self.discriminator, &part(b, i, parts), &fake_b);
+            d_losses.add(vec![loss]);
+            d_gradients.add(gradients);
+        }
+        self.discriminator_optimizer.step(&d_gradients.take())?;
 
         // Then the translator and the describers, from one loss.
-        let adversarial = fool(&self.discriminator.forward(&fake_b, Mode::Train));
-        let nce = self.contrast(&fake_b, &keys, mirrored, step, 0)? * config.lambda_nce;
-        let mut losses = vec![("g_adversarial", adversarial.detach()), ("nce", nce.detach())];
-        let contrast = if config.identity {
-            let (same_b, keys) = self.translator.forward_with(&mirror(b), Mode::Train, &self.layers);
-            let keys: Vec<Tensor> = if mirrored {
-                no_grad(|| self.translator.features(b, Mode::Train, &self.layers))
-            } else {
-                keys.iter().map(Tensor::detach).collect()
-            };
-            let nce_b = self.contrast(&same_b, &keys, mirrored, step, 1)? * config.lambda_nce;
-            losses.push(("nce_identity", nce_b.detach()));
-            (nce + nce_b) * 0.5
-        } else {
-            nce
-        };
-        let g_loss = adversarial * config.lambda_gan + contrast;
-        losses.insert(0, ("g_loss", g_loss.detach()));
-        losses.push(("d_loss", d_loss));
-        drop(fake_b);
-        let [g_gradients, f_gradients] = gradients_of_all(g_loss, [&self.translator, &self.describers]);
+        let (mut losses, mut gradients) = (Mean::default(), Mean::default());
+        for i in 0..parts {
+            let made = whole.take().unwrap_or_else(|| self.translated(&part(a, i, parts), mirrored));
+            let (of_part, gradients_of_part) = self.translator_step(made, &part(b, i, parts), mirrored, step)?;
+            losses.add(of_part);
+            gradients.add(gradients_of_part);
+        }
+        let mut g_gradients = gradients.take();
+        let f_gradients = g_gradients.split_off(self.translator.parameters().len());
         self.translator_optimizer.step(&g_gradients)?;
         self.describers_optimizer.step(&f_gradients)?;
-        Ok(losses)
+        let names: &[&str] = if config.identity {
+            &["g_loss", "g_adversarial", "nce", "nce_identity"]
+        } else {
+            &["g_loss", "g_adversarial", "nce"]
+        };
+        let named = names.iter().copied().chain(["d_loss"]);
+        Ok(named.zip([losses.take(), d_losses.take()].concat()).collect())
     }
 
     fn state(&self) -> Vec<(String, Parameter)> {

@@ -1,5 +1,6 @@
 //! CycleGAN (Zhu et al. 2017): two translators, two discriminators, and a way there that must lead back.
 
+use super::accumulate::{Mean, part};
 use super::pool::ImagePool;
 use super::recipe::TranslationRecipe;
 use super::translation::{Losses, Method, init};
@@ -7,6 +8,7 @@ use super::{gradients, gradients_of_all};
 use crate::error::Result;
 use crate::nn::{Draws, Mode, Module, Parameter, Sequential, prefixed};
 use crate::ops::losses::{l1, least_squares_d};
+use crate::ops::mean_of::Function;
 use crate::optim::Adam;
 use crate::tensor::{Device, Tensor, no_grad};
 use serde::{Deserialize, Serialize};
@@ -87,7 +89,7 @@ pub struct TranslatorStep {
 
 /// E[(D(x) − 1)²] over all patches: what a translator minimises (Zhu et al. 2017, section 4).
 pub fn fool(score: &Tensor) -> Tensor {
-    (score - 1.0).square().mean()
+    score.mean_of(Function::Square { target: 1.0 }, 1.0)
 }
 
 impl CycleGan {
@@ -149,14 +151,21 @@ pub struct CycleTraining {
     discriminators: Adam,
     pool_a: ImagePool,
     pool_b: ImagePool,
+    /// The parts that a batch is taken in.
+    parts: usize,
 }
 
 impl CycleTraining {
     /// Networks with fresh weights.
     pub fn new(recipe: &TranslationRecipe, config: CycleConfig, draws: &Draws, device: &Device) -> CycleTraining {
         let channels = recipe.data.channels;
-        let translator = |k| Box::new(recipe.translator.build(channels, &mut init(recipe, device, k), draws));
-        let discriminator = |k| recipe.discriminator.build(channels, &mut init(recipe, device, k));
+        let recomputes = recipe.train.checkpoint;
+        let translator = |k| {
+            let network = recipe.translator.build(channels, &mut init(recipe, device, k), draws);
+            Box::new(network.recomputing(recomputes))
+        };
+        let discriminator =
+            |k| recipe.discriminator.build(channels, &mut init(recipe, device, k)).recomputing(recomputes);
         let gan =
             CycleGan { g_a: translator(0), g_b: translator(1), d_a: discriminator(2), d_b: discriminator(3), config };
         let [h, w] = recipe.data.size;
@@ -171,6 +180,7 @@ impl CycleTraining {
             discriminators: both(("d_a", &gan.d_a), ("d_b", &gan.d_b)),
             pool_a: pool(0),
             pool_b: pool(1),
+            parts: recipe.train.accumulate,
             gan,
         }
     }
@@ -183,25 +193,29 @@ impl CycleTraining {
 impl Method for CycleTraining {
     fn step(&mut self, a: &Tensor, b: &Tensor, step: u64) -> Result<Losses> {
         // First both translators, then both discriminators, on what the histories give.
-        let g = self.gan.translator_step(a, b);
-        self.translators.step(&[g.gradients_a, g.gradients_b].concat())?;
+        let (mut losses, mut gradients, mut fakes) = (Mean::default(), Mean::default(), Vec::new());
+        for i in 0..self.parts {
+            let g = self.gan.translator_step(&part(a, i, self.parts), &part(b, i, self.parts));
+            let terms = [g.adversarial_a, g.adversarial_b, g.cycle_a, g.cycle_b, g.identity_a, g.identity_b];
+            losses.add([vec![g.loss], terms.into()].concat());
+            gradients.add([g.gradients_a, g.gradients_b].concat());
+            fakes.push([g.fake_b, g.fake_a]);
+        }
+        self.translators.step(&gradients.take())?;
 
-        let first = step * a.dim(0) as u64;
-        let (shown_b, shown_a) = (self.pool_b.exchange(&g.fake_b, first), self.pool_a.exchange(&g.fake_a, first));
-        let (d_a_loss, d_a) = discriminator_step(&self.gan.d_a, b, &shown_b);
-        let (d_b_loss, d_b) = discriminator_step(&self.gan.d_b, a, &shown_a);
-        self.discriminators.step(&[d_a, d_b].concat())?;
-        Ok(vec![
-            ("g_loss", g.loss),
-            ("g_a", g.adversarial_a),
-            ("g_b", g.adversarial_b),
-            ("cycle_a", g.cycle_a),
-            ("cycle_b", g.cycle_b),
-            ("identity_a", g.identity_a),
-            ("identity_b", g.identity_b),
-            ("d_a", d_a_loss),
-            ("d_b", d_b_loss),
-        ])
+        let (mut d_losses, mut gradients) = (Mean::default(), Mean::default());
+        for (i, [fake_b, fake_a]) in fakes.into_iter().enumerate() {
+            let (a, b) = (part(a, i, self.parts), part(b, i, self.parts));
+            let first = (step * self.parts as u64 + i as u64) * a.dim(0) as u64;
+            let (shown_b, shown_a) = (self.pool_b.exchange(&fake_b, first), self.pool_a.exchange(&fake_a, first));
+            let (d_a_loss, d_a) = discriminator_step(&self.gan.d_a, &b, &shown_b);
+            let (d_b_loss, d_b) = discriminator_step(&self.gan.d_b, &a, &shown_a);
+            d_losses.add(vec![d_a_loss, d_b_loss]);
+            gradients.add([d_a, d_b].concat());
+        }
+        self.discriminators.step(&gradients.take())?;
+        let names = ["g_loss", "g_a", "g_b", "cycle_a", "cycle_b", "identity_a", "identity_b", "d_a", "d_b"];
+        Ok(names.into_iter().zip([losses.take(), d_losses.take()].concat()).collect())
     }
 
     fn state(&self) -> Vec<(String, Parameter)> {

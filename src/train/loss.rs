@@ -2,10 +2,11 @@
 
 use crate::autograd::differentiable_grad;
 use crate::ops::losses::{
-    hinge_d, hinge_g, least_squares_d, least_squares_g, minimax_d, minimax_g, non_saturating_g, relativistic_d,
-    relativistic_g, wasserstein_d, wasserstein_g,
+    HINGE, LEAST_SQUARES, MINIMAX, Separate, Term, WASSERSTEIN, hinge_g, least_squares_g, minimax_g, non_saturating_g,
+    relativistic_d, relativistic_g, wasserstein_g,
 };
-use crate::tensor::{Device, Tensor};
+use crate::ops::mean_of::{self, Function};
+use crate::tensor::{Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
 /// The game that is played: the pair of losses.
@@ -28,10 +29,9 @@ pub enum Game {
 }
 
 /// What a discriminator's output is, and with it how its losses are taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     kind: ScoreKind,
-    one: Tensor,
-    zero: Tensor,
 }
 
 /// The two kinds of output.
@@ -47,31 +47,53 @@ pub enum ScoreKind {
 }
 
 impl Score {
-    /// Scores of a kind on a device.
-    pub fn new(kind: ScoreKind, device: &Device) -> Score {
-        Score { kind, one: Tensor::full(device, [1, 1], 1.0), zero: Tensor::zeros(device, [1, 1]) }
+    /// Scores of a kind.
+    pub fn new(kind: ScoreKind) -> Score {
+        Score { kind }
+    }
+
+    /// The function that makes a probability of being real of a score.
+    fn probability(self) -> Function {
+        match self.kind {
+            ScoreKind::Probability { .. } => Function::Identity,
+            ScoreKind::Logit => Function::Sigmoid,
+        }
     }
 
     /// The mean probability of being real.
     pub fn mean_probability(&self, score: &Tensor) -> Tensor {
-        match self.kind {
-            ScoreKind::Probability { .. } => score.mean(),
-            ScoreKind::Logit => score.sigmoid().mean(),
+        score.mean_of(self.probability(), 1.0)
+    }
+
+    /// The mean probabilities of real and of fake images of being real.
+    pub fn mean_probabilities(&self, scores: &Scores) -> [Tensor; 2] {
+        match scores {
+            Scores::Apart([real, fake]) => [self.mean_probability(real), self.mean_probability(fake)],
+            Scores::Joint(scores) => {
+                let (half, all) = (scores.len() / 2, scores.len());
+                let mean = |range| scores.means_of(&[mean_of::Term { f: self.probability(), range, weight: 1.0 }]);
+                [mean(0..half), mean(half..all)]
+            }
         }
     }
 
     /// What the discriminator minimises, for its scores of real and fake images. Only the two games on probabilities are
     /// defined for them (a recipe is checked for that).
-    pub fn discriminator(&self, game: Game, real: &Tensor, fake: &Tensor) -> Tensor {
-        match (game, self.kind) {
+    pub fn discriminator(&self, game: Game, scores: &Scores) -> Tensor {
+        let terms = match (game, self.kind) {
             (Game::Minimax | Game::NonSaturating, ScoreKind::Probability { clip }) => {
-                real.bce_clipped(&self.one, clip).mean() + fake.bce_clipped(&self.zero, clip).mean()
+                let bce = |target| Term(Function::Bce { target, clip }, 1.0);
+                Separate { real: bce(1.0), fake: bce(0.0) }
             }
-            (Game::Minimax | Game::NonSaturating, ScoreKind::Logit) => minimax_d(real, fake),
-            (Game::Hinge, _) => hinge_d(real, fake),
-            (Game::Wasserstein, _) => wasserstein_d(real, fake),
-            (Game::LeastSquares, _) => least_squares_d(real, fake),
-            (Game::Relativistic, _) => relativistic_d(real, fake),
+            (Game::Minimax | Game::NonSaturating, ScoreKind::Logit) => MINIMAX,
+            (Game::Hinge, _) => HINGE,
+            (Game::Wasserstein, _) => WASSERSTEIN,
+            (Game::LeastSquares, _) => LEAST_SQUARES,
+            (Game::Relativistic, _) => return relativistic_d(&scores.real(), &scores.fake()),
+        };
+        match scores {
+            Scores::Apart([real, fake]) => terms.of(real, fake),
+            Scores::Joint(scores) => terms.of_joint(scores),
         }
     }
 
@@ -79,8 +101,10 @@ impl Score {
     #[track_caller]
     pub fn generator(&self, game: Game, fake: &Tensor, real: Option<&Tensor>) -> Tensor {
         match (game, self.kind) {
-            (Game::Minimax, ScoreKind::Probability { clip }) => -fake.bce_clipped(&self.zero, clip).mean(),
-            (Game::NonSaturating, ScoreKind::Probability { clip }) => fake.bce_clipped(&self.one, clip).mean(),
+            (Game::Minimax, ScoreKind::Probability { clip }) => fake.mean_of(Function::Bce { target: 0.0, clip }, -1.0),
+            (Game::NonSaturating, ScoreKind::Probability { clip }) => {
+                fake.mean_of(Function::Bce { target: 1.0, clip }, 1.0)
+            }
             (Game::Minimax, ScoreKind::Logit) => minimax_g(fake),
             (Game::NonSaturating, ScoreKind::Logit) => non_saturating_g(fake),
             (Game::Hinge, _) => hinge_g(fake),
@@ -89,6 +113,60 @@ impl Score {
             (Game::Relativistic, _) => {
                 relativistic_g(real.expect("the relativistic game compares with real images"), fake)
             }
+        }
+    }
+}
+
+/// A discriminator's scores of as many real as fake images.
+#[derive(Clone)]
+pub enum Scores {
+    /// Of a pass each: real and fake, [N, 1].
+    Apart([Tensor; 2]),
+    /// Of one pass: the real images', then the fake ones', [2·N, 1].
+    Joint(Tensor),
+}
+
+/// Scores of parts of a batch, one behind the other.
+pub(super) fn joined(scores: Vec<Tensor>) -> Tensor {
+    match &scores[..] {
+        [whole] => whole.clone(),
+        several => no_grad(|| Tensor::concat(&several.iter().collect::<Vec<_>>(), 0)),
+    }
+}
+
+impl Scores {
+    /// The real images', [N, 1].
+    pub fn real(&self) -> Tensor {
+        match self {
+            Scores::Apart([real, _]) => real.clone(),
+            Scores::Joint(scores) => scores.narrow(0, 0, scores.dim(0) / 2),
+        }
+    }
+
+    /// The fake images', [N, 1].
+    pub fn fake(&self) -> Tensor {
+        match self {
+            Scores::Apart([_, fake]) => fake.clone(),
+            Scores::Joint(scores) => scores.narrow(0, scores.dim(0) / 2, scores.dim(0) / 2),
+        }
+    }
+
+    /// Those of a whole batch out of its parts'.
+    pub(super) fn of_parts(parts: Vec<Scores>) -> Scores {
+        match <[Scores; 1]>::try_from(parts) {
+            Ok([whole]) => whole,
+            Err(parts) => no_grad(|| {
+                let all = |of: fn(&Scores) -> Tensor| joined(parts.iter().map(of).collect());
+                Scores::Apart([all(Scores::real), all(Scores::fake)])
+            }),
+        }
+    }
+
+    /// The same without what they were computed from.
+    pub fn detach(&self) -> Scores {
+        match self {
+            Scores::Apart(scores) => Scores::Apart(scores.each_ref().map(Tensor::detach)),
+            Scores::Joint(scores) => Scores::Joint(scores.detach()),
         }
     }
 }

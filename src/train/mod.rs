@@ -1,5 +1,6 @@
 //! Training: losses, the adversarial games, recipes, checkpoints and the run that ties them together.
 
+mod accumulate;
 pub mod adain;
 pub mod checkpoint;
 pub mod classifier;
@@ -14,6 +15,7 @@ pub mod gatys;
 pub mod johnson;
 pub mod latent;
 pub mod loss;
+pub mod memory;
 pub mod picture;
 pub mod pix2pix;
 pub mod pool;

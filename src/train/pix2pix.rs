@@ -1,15 +1,17 @@
 //! pix2pix (Isola et al. 2017): a translator that learns from pairs, and a discriminator that sees both images of one.
 
+use super::accumulate::{Mean, part};
 use super::gradients;
 use super::recipe::TranslationRecipe;
 use super::translation::{Losses, Method, init};
 use crate::error::Result;
 use crate::models::Translator;
-use crate::nn::{Draws, Mode, Module, Parameter, Sequential, prefixed};
+use crate::nn::{Draws, Mode, Module, Parameter, Sequential, prefixed, recomputed};
 use crate::ops::losses::{l1, minimax_d, non_saturating_g};
 use crate::optim::Adam;
 use crate::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// pix2pix as recipes write it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,14 +34,18 @@ pub struct Pix2pix {
     discriminator_optimizer: Adam,
     config: Pix2pixConfig,
     draws: Draws,
+    /// The parts that a batch is taken in.
+    parts: usize,
 }
 
 impl Pix2pix {
     /// Networks with fresh weights. The discriminator has twice the channels: it sees A beside B.
     pub fn new(recipe: &TranslationRecipe, config: Pix2pixConfig, draws: &Draws, device: &Device) -> Pix2pix {
         let channels = recipe.data.channels;
-        let translator = recipe.translator.build(channels, &mut init(recipe, device, 0), draws);
-        let discriminator = recipe.discriminator.build(2 * channels, &mut init(recipe, device, 2));
+        let recomputes = recipe.train.checkpoint;
+        let translator = recipe.translator.build(channels, &mut init(recipe, device, 0), draws).recomputing(recomputes);
+        let discriminator =
+            recipe.discriminator.build(2 * channels, &mut init(recipe, device, 2)).recomputing(recomputes);
         Pix2pix {
             translator_optimizer: Adam::new(recipe.optimizer, translator.parameters()),
             discriminator_optimizer: Adam::new(recipe.optimizer, discriminator.parameters()),
@@ -47,37 +53,57 @@ impl Pix2pix {
             discriminator,
             config,
             draws: draws.clone(),
+            parts: recipe.train.accumulate,
         }
+    }
+
+    /// What the translator makes of A, to be differentiated later. In parts, the activations of all would be there at a
+    /// time, so that they are computed again.
+    fn translated(&self, a: &Tensor) -> Tensor {
+        match self.parts {
+            1 => self.translator.forward(a, Mode::Train),
+            _ => recomputed(Arc::new(self.translator.clone()), a, Mode::Train),
+        }
+    }
+
+    /// The discriminator's scores of pairs.
+    fn judged(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        self.discriminator.forward(&Tensor::concat(&[a, b], 1), Mode::Train)
     }
 }
 
 impl Method for Pix2pix {
     fn step(&mut self, a: &Tensor, b: &Tensor, _: u64) -> Result<Losses> {
-        let fake_b = self.translator.forward(a, Mode::Train); // [N, C, H, W]
+        let both = |i: usize| (part(a, i, self.parts), part(b, i, self.parts));
 
         // The discriminator first, at half its loss: it would learn too fast otherwise.
-        let judged = |b: &Tensor| self.discriminator.forward(&Tensor::concat(&[a, b], 1), Mode::Train);
-        let (fake, real) = (judged(&fake_b.detach()), judged(b)); // [N, 1, H', W']
-        let d_loss = minimax_d(&real, &fake) * 0.5;
-        drop((fake, real));
-        let d_value = d_loss.detach();
-        let d_gradients = gradients(d_loss, &self.discriminator);
-        self.discriminator_optimizer.step(&d_gradients)?;
+        let (mut d_losses, mut d_gradients, mut fakes) = (Mean::default(), Mean::default(), Vec::new());
+        for i in 0..self.parts {
+            let (a, b) = both(i);
+            let fake_b = self.translated(&a); // [N, C, H, W]
+            let (fake, real) = (self.judged(&a, &fake_b.detach()), self.judged(&a, &b)); // [N, 1, H', W']
+            let d_loss = minimax_d(&real, &fake) * 0.5;
+            drop((fake, real));
+            d_losses.add(vec![d_loss.detach()]);
+            d_gradients.add(gradients(d_loss, &self.discriminator));
+            fakes.push(fake_b);
+        }
+        self.discriminator_optimizer.step(&d_gradients.take())?;
 
         // Then the translator, on the same image, against the discriminator as it is now.
-        let adversarial = non_saturating_g(&judged(&fake_b));
-        let distance = l1(&fake_b, b) * self.config.lambda_l1;
-        let g_loss = &adversarial + &distance;
-        let losses = vec![
-            ("g_loss", g_loss.detach()),
-            ("g_adversarial", adversarial.detach()),
-            ("l1", distance.detach()),
-            ("d_loss", d_value),
-        ];
-        drop((fake_b, adversarial, distance));
-        let g_gradients = gradients(g_loss, &self.translator);
-        self.translator_optimizer.step(&g_gradients)?;
-        Ok(losses)
+        let (mut g_losses, mut g_gradients) = (Mean::default(), Mean::default());
+        for (i, fake_b) in fakes.into_iter().enumerate() {
+            let (a, b) = both(i);
+            let adversarial = non_saturating_g(&self.judged(&a, &fake_b));
+            let distance = l1(&fake_b, &b) * self.config.lambda_l1;
+            let g_loss = &adversarial + &distance;
+            g_losses.add(vec![g_loss.detach(), adversarial.detach(), distance.detach()]);
+            drop((fake_b, adversarial, distance));
+            g_gradients.add(gradients(g_loss, &self.translator));
+        }
+        self.translator_optimizer.step(&g_gradients.take())?;
+        let names = ["g_loss", "g_adversarial", "l1", "d_loss"];
+        Ok(names.into_iter().zip([g_losses.take(), d_losses.take()].concat()).collect())
     }
 
     fn state(&self) -> Vec<(String, Parameter)> {

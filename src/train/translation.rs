@@ -48,6 +48,15 @@ pub(super) fn init(recipe: &TranslationRecipe, device: &Device, k: u64) -> Initi
     Initializer::new(device, recipe.init, recipe.train.seed, k << 32)
 }
 
+/// The recipe's networks with fresh weights, in training by its method.
+pub(super) fn method(recipe: &TranslationRecipe, draws: &Draws, device: &Device) -> Box<dyn Method> {
+    match recipe.objective {
+        recipe::Method::Cyclegan(config) => Box::new(CycleTraining::new(recipe, config, draws, device)),
+        recipe::Method::Pix2pix(config) => Box::new(Pix2pix::new(recipe, config, draws, device)),
+        recipe::Method::Cut(config) => Box::new(Cut::new(recipe, config, device)),
+    }
+}
+
 /// Image translation as a [`Training`].
 pub struct Translation {
     recipe: TranslationRecipe,
@@ -65,11 +74,7 @@ impl Translation {
     /// Data that cannot be read.
     pub fn new(recipe: &TranslationRecipe, device: &Device) -> Result<Translation> {
         let draws = Draws::new(recipe.train.seed);
-        let method: Box<dyn Method> = match recipe.objective {
-            recipe::Method::Cyclegan(config) => Box::new(CycleTraining::new(recipe, config, &draws, device)),
-            recipe::Method::Pix2pix(config) => Box::new(Pix2pix::new(recipe, config, &draws, device)),
-            recipe::Method::Cut(config) => Box::new(Cut::new(recipe, config, device)),
-        };
+        let method = method(recipe, &draws, device);
         let (recipe, device) = (recipe.clone(), device.clone());
         Ok(Translation { domains: open_domains(&recipe.data)?, recipe, device, method, draws, loaders: None })
     }

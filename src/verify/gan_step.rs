@@ -173,8 +173,8 @@ impl<'a> Play<'a> {
                     self.outputs = outputs.and(&format!("step1.grad.{name}"), gradient.clone());
                 }
             }
-            self.put("step1.d_real", d_steps[0].real.clone());
-            self.put("step1.d_fake", d_steps[0].fake.clone());
+            self.put("step1.d_real", d_steps[0].scores.real());
+            self.put("step1.d_fake", d_steps[0].scores.fake());
             self.put_parameters("step1.after");
         }
         self.d_steps.extend(d_steps);
@@ -193,10 +193,10 @@ impl<'a> Play<'a> {
             ("loss_g", of_g(&|g| g.loss.clone())),
             ("loss_c", d_loss.clone()),
             ("loss_d", d_loss),
-            ("loss_d_real", of_d(&|d| (-&d.real).softplus().mean())),
-            ("loss_d_fake", of_d(&|d| d.fake.softplus().mean())),
-            ("d_x", of_d(&|d| score.mean_probability(&d.real))),
-            ("d_gz1", of_d(&|d| score.mean_probability(&d.fake))),
+            ("loss_d_real", of_d(&|d| (-d.scores.real()).softplus().mean())),
+            ("loss_d_fake", of_d(&|d| d.scores.fake().softplus().mean())),
+            ("d_x", of_d(&|d| score.mean_probability(&d.scores.real()))),
+            ("d_gz1", of_d(&|d| score.mean_probability(&d.scores.fake()))),
             ("d_gz2", of_g(&|g| score.mean_probability(&g.fake))),
         ];
         let penalties: Vec<Tensor> = self.d_steps.iter().filter_map(|d| d.penalty.clone()).collect();

@@ -2,6 +2,7 @@
 
 use super::{Case, Range, Tolerance::*, normal, told};
 use crate::ops::losses::*;
+use crate::ops::mean_of::{self, Function};
 use crate::ops::unrolled::UnrolledAdam;
 use crate::tensor::Tensor;
 
@@ -32,7 +33,33 @@ pub(super) fn rows() -> Vec<Case> {
     let images = |range: Range| vec![([2, 3, 4, 5].into(), range)];
     // Neighbours at least an eighth apart.
     let steps = Range::Exactly((0..120).map(|i| ((i * 37 + 5) % 120) as f32 / 8.0 - 7.0).collect());
+    // Scores of real and fake images in one tensor, and terms that share elements or leave some out.
+    for (name, of) in [("minimax", MINIMAX), ("wasserstein", WASSERSTEIN), ("least_squares", LEAST_SQUARES)] {
+        let inputs = vec![([10, 1].into(), logits.clone())];
+        table.push(Case::new(&format!("mean_of: {name}"), inputs, move |x| of.of_joint(&x[0])).within(Transcendental));
+    }
+    let term = |f, range, weight| mean_of::Term { f, range, weight };
+    let shared = [term(Function::Sigmoid, 1..7, 0.5), term(Function::Square { target: 0.25 }, 5..130, -2.0)];
+    table.push(
+        Case::new("mean_of", vec![([2, 70].into(), logits.clone())], move |x| x[0].means_of(&shared))
+            .within(Accumulated(125)),
+    );
+    let bce =
+        [(0.0, 0..40), (1.0, 40..90)].map(|(target, range)| term(Function::Bce { target, clip: 1e-3 }, range, 1.0));
     table.extend([
+        Case::new("mean_of: bce", vec![([90].into(), Range::Between(0.01, 0.99))], move |x| x[0].means_of(&bce))
+            .within(Transcendental),
+        Case::new("mean_of: bce outside of the clip", vec![([4].into(), Range::Exactly(vec![0.0, 1.0, -1.0, 2.0]))], {
+            |x| x[0].mean_of(Function::Bce { target: 1.0, clip: 1e-3 }, 1.0)
+        })
+        .within(Transcendental)
+        .order(1),
+        Case::new("mean_of: hinge", kinks(vec![1.0, -1.0]), |x| HINGE.of_joint(&Tensor::concat(&[&x[0], &x[1]], 0))),
+        Case::new("mean_of: large", vec![([70_001].into(), logits.clone())], |x| {
+            x[0].mean_of(Function::Softplus { sign: -1.0 }, 1.0)
+        })
+        .within(Accumulated(1000))
+        .order(1),
         Case::new("hinge_d", kinks(vec![1.0, -1.0]), |x| hinge_d(&x[0], &x[1])),
         Case::new("hinge_g", vec![normal([9, 1])], |x| hinge_g(&x[0])),
         Case::new("l1", vec![([9].into(), Range::Away(vec![0.0])), ([9].into(), Range::Exactly(vec![0.0]))], |x| {

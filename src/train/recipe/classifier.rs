@@ -73,6 +73,7 @@ impl ClassifierRecipe {
         check_name(&self.name)?;
         check_init(self.init)?;
         self.train.check()?;
+        self.train.check_whole()?;
         check_adam(&self.optimizer)?;
         check_images(3, self.data.size)?;
         let fault = |key: &str, message: String| Err((key.to_string(), message));

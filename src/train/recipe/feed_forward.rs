@@ -50,6 +50,7 @@ impl FeedForwardRecipe {
         check_name(&self.name)?;
         check_init(self.init)?;
         self.train.check()?;
+        self.train.check_whole()?;
         check_adam(&self.optimizer)?;
         check_images(self.data.channels, self.data.size)?;
         let fault = |key: &str, message: String| Err((key.to_string(), message));

@@ -1,8 +1,6 @@
 //! The recipe of a GAN: networks layer by layer, objective, data, optimiser.
 
-use super::shared::{
-    Fault, TrainConfig, available_memory, check_adam, check_images, check_init, check_name, inline, section, within,
-};
+use super::shared::{Fault, TrainConfig, check_adam, check_images, check_init, check_name, inline, section, within};
 use super::{AnyRecipe, RecipeFile};
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
@@ -210,36 +208,6 @@ impl Recipe {
                 ))
             }
         }
-    }
-
-    /// The bytes a training step takes, roughly: values and gradients of every layer (the discriminator's twice, for real
-    /// and fake), and parameters with their gradients and moments.
-    pub fn memory_estimate(&self) -> u64 {
-        let volume = |shapes: Vec<Vec<usize>>| shapes.iter().map(|s| s.iter().product::<usize>() as u64).sum::<u64>();
-        let of = |layers: &[LayerSpec], input: &[usize]| output_shape(layers, input).map_or(0, volume);
-        let generator = of(&self.generator.layers, &[self.generator.latent]) + self.generator.latent as u64;
-        let image = self.image_shape();
-        let discriminator = of(&self.discriminator.layers, &image) + image.iter().product::<usize>() as u64;
-        self.train.batch as u64 * (generator + 2 * discriminator) * 4 * 2
-    }
-
-    /// Refuses a batch that this machine's memory cannot hold, where the system tells how much is free.
-    ///
-    /// # Errors
-    /// Names `train.batch` and both sizes.
-    pub fn check_memory(&self) -> Result<()> {
-        let Some(free) = available_memory() else { return Ok(()) };
-        let needed = self.memory_estimate();
-        if needed <= free {
-            return Ok(());
-        }
-        let message = format!(
-            "a step on {} images takes about {} MiB, but {} MiB are free: take a smaller batch",
-            self.train.batch,
-            needed >> 20,
-            free >> 20
-        );
-        Err(Error::Recipe { file: self.name.clone(), key: "train.batch".into(), message })
     }
 
     /// Real images that a step takes.

@@ -256,20 +256,6 @@ impl AnyRecipe {
             AnyRecipe::FeedForward(recipe) => recipe.check_data(),
         }
     }
-
-    /// Refuses a batch that this machine's memory cannot hold, where that can be told before.
-    ///
-    /// # Errors
-    /// Names `train.batch` and both sizes.
-    pub fn check_memory(&self) -> Result<()> {
-        match self {
-            AnyRecipe::Gan(recipe) => recipe.check_memory(),
-            AnyRecipe::Translation(_)
-            | AnyRecipe::Classifier(_)
-            | AnyRecipe::Stylize(_)
-            | AnyRecipe::FeedForward(_) => Ok(()),
-        }
-    }
 }
 
 impl RecipeFile for AnyRecipe {

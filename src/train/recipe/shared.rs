@@ -16,6 +16,12 @@ pub struct TrainConfig {
     pub steps: u64,
     /// Images a step.
     pub batch: usize,
+    /// The parts that a batch is taken in, one after the other: gradients are averaged before an update.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// Activations inside the networks are computed again for the gradient instead of being kept.
+    #[serde(default)]
+    pub checkpoint: bool,
     /// Of weights, latent vectors and data order.
     #[serde(default)]
     pub seed: u64,
@@ -34,6 +40,10 @@ pub struct TrainConfig {
     /// The newest so many checkpoints are kept.
     #[serde(default = "three")]
     pub keep: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn ten() -> u64 {
@@ -55,6 +65,8 @@ impl TrainConfig {
         TrainConfig {
             steps,
             batch: 1,
+            accumulate: 1,
+            checkpoint: false,
             seed,
             flip: false,
             log_every: 10,
@@ -64,10 +76,24 @@ impl TrainConfig {
         }
     }
 
+    /// For a kind of training that neither splits batches nor computes activations again.
+    pub(super) fn check_whole(&self) -> Result<(), Fault> {
+        match self {
+            TrainConfig { accumulate: 2.., .. } => {
+                Err(("train.accumulate".into(), "this kind of training takes each batch whole: it must be 1".into()))
+            }
+            TrainConfig { checkpoint: true, .. } => {
+                Err(("train.checkpoint".into(), "this kind of training keeps its activations: it must be false".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Fault> {
         for (key, value) in [
             ("train.steps", self.steps),
             ("train.batch", self.batch as u64),
+            ("train.accumulate", self.accumulate as u64),
             ("train.log_every", self.log_every),
             ("train.sample_every", self.sample_every),
             ("train.checkpoint_every", self.checkpoint_every),
@@ -79,6 +105,10 @@ impl TrainConfig {
         }
         if self.batch > 1 << 16 {
             return Err(("train.batch".into(), format!("{} is more than 65536", self.batch)));
+        }
+        if !self.batch.is_multiple_of(self.accumulate) {
+            let message = format!("{} equal parts cannot be made of train.batch = {}", self.accumulate, self.batch);
+            return Err(("train.accumulate".into(), message));
         }
         Ok(())
     }
