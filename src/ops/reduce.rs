@@ -230,9 +230,10 @@ impl Op for Sum {
             summed.1.pop();
             let outer: usize = summed.0.iter().product();
             if y.len() == 1 && outer == 1 {
-                let mut parts = vec![0.0; x.data.len().div_ceil(PIECE)];
+                let piece = PIECE;
+                let mut parts = vec![0.0; x.data.len().div_ceil(piece)];
                 for_chunks([&mut parts[..]], 1, |i, [part]| {
-                    part[0] = sum_run(&x.data[i * PIECE..x.data.len().min((i + 1) * PIECE)]);
+                    part[0] = sum_run(&x.data[i * piece..x.data.len().min((i + 1) * piece)]);
                 });
                 y[0] = parts.iter().sum::<f64>() as f32;
                 return;
