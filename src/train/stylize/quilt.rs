@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     fn stripes(side: usize) -> Planes {
-        let values = (0..3 * side * side).map(|k| if k % side / 3 % 2 == 0 { 0.7 } else { -0.7 }).collect();
+        let values = (0..3 * side * side).map(|k| if (k % side / 3).is_multiple_of(2) { 0.7 } else { -0.7 }).collect();
         Planes { size: [side, side], values }
     }
 
