@@ -28,7 +28,7 @@ pub struct Args {
     /// A run folder of a GAN.
     run: PathBuf,
     /// Two or more seeds or image files.
-    #[arg(required = true, num_args = 2.., value_name = "POINT")]
+    #[arg(required = true, value_name = "POINT")]
     points: Vec<String>,
     /// Along great circles, or along lines, whose middles are shorter than any vector that training saw.
     #[arg(long, value_parser = ["spherical", "linear"], default_value = "spherical")]
@@ -85,6 +85,9 @@ fn kind(path: &Path) -> Result<Kind> {
 
 pub fn run(args: Args) -> Result<u8> {
     let usage = |text: String| Err(Error::Usage(text));
+    if args.points.len() < 2 {
+        return usage("a walk goes from one POINT to another: name two seeds or image files, or more".into());
+    }
     if !(2..=10_000).contains(&args.frames) {
         return usage(format!("--frames {}: takes 2 to 10000", args.frames));
     }
