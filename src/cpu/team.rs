@@ -12,7 +12,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// How long a thread without work stays awake. Between the ops of a step it is needed again within microseconds.
-const AWAKE: Duration = Duration::from_millis(1);
+const AWAKE: Duration = Duration::from_micros(30);
 /// Turns of waiting between two looks at the clock, and chances for other programs.
 const TURNS: usize = 64;
 
