@@ -1,7 +1,7 @@
 //! One picture, one style, no data set: a small network is trained on the two, adversarially, and repaints the picture.
 //!
 //! The style becomes a cloth ([`Quilt`]: its own patches, rearranged), critics of patches at three scales compare what the
-//! network makes of picture and cloth with the style ([`game`]), and contrast of places, self-similarity and edges keep
+//! network makes of picture and cloth with the style (`game`), and contrast of places, self-similarity and edges keep
 //! the content. The result is x + strength·r(x), so one training serves all strengths ([`Restyler`]).
 
 mod apply;
