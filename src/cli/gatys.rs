@@ -1,6 +1,6 @@
 //! `toile gatys`: one picture in the style of another by optimising its pixels.
 
-use super::common::command;
+use super::common::{Common, command};
 use super::progress::Progress;
 use super::train::stop_on_signals;
 use super::{device, print_line, say, use_threads};
@@ -81,29 +81,17 @@ pub struct Args {
     /// The pictures' licence, written into the result [default: what a file LICENCES beside a picture says].
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
-    /// Replaces a file that exists.
-    #[arg(long)]
-    force: bool,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Prints nothing but errors.
-    #[arg(long)]
-    quiet: bool,
-    /// What was written, and every loss, as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub fn run(args: Args) -> Result<u8> {
     check(&args)?;
-    use_threads(args.threads)?;
-    check_out(&args.out, args.force)?;
+    use_threads(args.common.threads)?;
+    check_out(&args.out, args.common.force)?;
     let content = Picture::read(&args.content, Some(args.size))?;
     let style = Picture::read(&args.style, Some(args.size))?;
-    let (device, line) = device::open(&args.device)?;
+    let (device, line) = device::open(&args.common.device)?;
     let (network, identity) = open_features(&args.features, args.seed, &device)?;
     let weights = Weights {
         content: args.content_weight,
@@ -114,7 +102,7 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let layers = [weights.style_layers.join(", "), weights.content_layer.clone()];
     let distance = Distance::new(&network, weights, &content.tensor(&device), &style.tensor(&device))?;
-    if !args.quiet {
+    if !args.common.quiet {
         say(&format!("device: {line}"));
     }
     let rule = match args.optimizer.as_str() {
@@ -124,7 +112,7 @@ pub fn run(args: Args) -> Result<u8> {
             Rule::Lbfgs(LbfgsConfig { line_search, ..LbfgsConfig::default() })
         }
     };
-    let mut progress = Progress::new(args.quiet, matches!(device, Device::Gpu(_)));
+    let mut progress = Progress::new(args.common.quiet, matches!(device, Device::Gpu(_)));
     let [h, w] = content.size;
     progress.begin(&Start {
         data: format!("{} in the style of {}; {}", args.content.display(), args.style.display(), network.name()),
@@ -144,7 +132,7 @@ pub fn run(args: Args) -> Result<u8> {
     })?;
     let seconds = begun.elapsed().as_secs_f64();
     let text = provenance(&args, &identity, network.name(), &layers, &found)?;
-    content.save(&args.out, &found.picture, text.text(), args.force)?;
+    content.save(&args.out, &found.picture, text.text(), args.common.force)?;
     report(&args, &found, seconds)?;
     Ok(0)
 }
@@ -222,7 +210,7 @@ fn provenance(
 
 fn report(args: &Args, found: &Optimised, seconds: f64) -> Result<()> {
     let (first, last) = (found.losses[0], found.losses[found.best]);
-    if args.json {
+    if args.common.json {
         let part = |of: fn(&Losses) -> f64| found.losses.iter().map(of).collect::<Vec<f64>>();
         let all = serde_json::json!({
             "written": [args.out.display().to_string()], "evaluations": found.losses.len(), "best": found.best + 1,
@@ -230,7 +218,7 @@ fn report(args: &Args, found: &Optimised, seconds: f64) -> Result<()> {
         });
         return print_line(&all.to_string());
     }
-    if args.quiet {
+    if args.common.quiet {
         return Ok(());
     }
     let share = 100.0 * last.total / first.total;

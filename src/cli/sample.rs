@@ -1,6 +1,6 @@
 //! `toile sample`: pictures from a trained run.
 
-use super::common::command;
+use super::common::{Common, command};
 use super::{device, print_line, use_threads};
 use crate::error::{Error, Result};
 use crate::nn::Mode;
@@ -54,20 +54,8 @@ pub struct Args {
     /// Licence of the data that the run was trained on, recorded in the PNG where training found none.
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
-    /// Replaces files that exist.
-    #[arg(long)]
-    force: bool,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Prints nothing but errors.
-    #[arg(long)]
-    quiet: bool,
-    /// What was written as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Refuses a grid that no viewer opens and no memory holds.
@@ -84,7 +72,7 @@ pub(super) fn check_grid(count: usize, columns: usize, [h, w]: [usize; 2], scale
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    use_threads(args.common.threads)?;
     let usage = |text: String| Err(Error::Usage(text));
     if args.count == 0 || args.count > 65_536 {
         return usage(format!("--count {}: takes 1 to 65536", args.count));
@@ -106,7 +94,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.single.is_none() {
         check_grid(args.count, args.columns, [h, w], scale)?;
     }
-    let (device, _) = device::open(&args.device)?;
+    let (device, _) = device::open(&args.common.device)?;
     let generator = TrainedGenerator::load(&folder, Some(step), &device)?;
 
     let z = sample_latents(args.seed, args.count, recipe.generator.latent, args.truncation);
@@ -127,7 +115,7 @@ pub fn run(args: Args) -> Result<u8> {
         for (i, image) in images.chunks(c * h * w).enumerate() {
             let path = folder.join(format!("seed-{}-{i:04}.png", args.seed));
             let picture = image_grid(image, 1, c, h, w, 1, args.scale.unwrap_or(1), 0);
-            save_png(&path, &picture, how(i.to_string()).text(), args.force)?;
+            save_png(&path, &picture, how(i.to_string()).text(), args.common.force)?;
             written.push(path);
         }
     } else {
@@ -135,13 +123,13 @@ pub fn run(args: Args) -> Result<u8> {
         let path = args.out.clone().unwrap_or_else(default);
         let grid = image_grid(&images, args.count, c, h, w, args.columns.min(args.count), scale, 2);
         let tiles = Tiling::of_image_grid(args.count, [h, w], args.columns.min(args.count), scale, 2);
-        save_png(&path, &grid, how(format!("0 to {}", args.count - 1)).tiles(&tiles).text(), args.force)?;
+        save_png(&path, &grid, how(format!("0 to {}", args.count - 1)).tiles(&tiles).text(), args.common.force)?;
         written.push(path);
     }
-    if args.json {
+    if args.common.json {
         let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": step, "seed": args.seed }).to_string())?;
-    } else if !args.quiet {
+    } else if !args.common.quiet {
         match &written[..] {
             [path] => print_line(&path.display().to_string())?,
             paths => print_line(&format!("{} pictures in {}", paths.len(), args.single.unwrap_or_default().display()))?,

@@ -1,6 +1,6 @@
 //! `toile stylize`: one picture restyled by others, without a data set.
 
-use super::common::command;
+use super::common::{Common, command};
 use super::progress::Progress;
 use super::train::stop_on_signals;
 use super::{device, print_line, say, use_threads};
@@ -88,35 +88,23 @@ pub struct Args {
     /// The licence of the pictures that go in, written into what comes out [default: what a file LICENCES beside them says]
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
-    /// Replaces files that exist.
-    #[arg(long)]
-    force: bool,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Prints nothing but errors.
-    #[arg(long)]
-    quiet: bool,
-    /// What was written, and the measures, as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub fn run(args: Args) -> Result<u8> {
     check(&args)?;
-    use_threads(args.threads)?;
+    use_threads(args.common.threads)?;
     let out = args.out.clone().or_else(|| args.sheet.is_none().then(|| default_out(&args)));
     refuse_existing(&args, out.as_deref())?;
-    let (device, line) = device::open(&args.device)?;
+    let (device, line) = device::open(&args.common.device)?;
     let mask = mask_of(&args)?;
     let content = Content::new(&args.content, &read_image(&args.content)?, &mask)?;
     let pictures = args.styles.iter().map(read_image).collect::<Result<Vec<DynamicImage>>>()?;
     if let Some(folder) = &args.preview {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
     }
-    if !args.quiet {
+    if !args.common.quiet {
         say(&format!("device: {line}"));
     }
     let config = Config {
@@ -147,7 +135,7 @@ pub fn run(args: Args) -> Result<u8> {
         let planes = stylize::restyled(&content, &mixture, args.strength, args.keep_colour);
         measured.extend(counting.iter().map(|style| Measures::of(&content, &planes, style, args.strength)));
         let made = provenance(&args)?.with("strength", args.strength);
-        save(out, &content, &planes, made.text(), args.force)?;
+        save(out, &content, &planes, made.text(), args.common.force)?;
         written.push(out.clone());
     }
     if let Some(path) = &args.sheet {
@@ -208,7 +196,7 @@ fn default_out(args: &Args) -> PathBuf {
 /// Before anything is learnt: a result that would not be written is found out now.
 fn refuse_existing(args: &Args, out: Option<&Path>) -> Result<()> {
     let exists = |path: &Path| path.symlink_metadata().is_ok();
-    if !args.force
+    if !args.common.force
         && let Some(path) = out.into_iter().chain(args.sheet.as_deref()).find(|path| exists(path))
     {
         return Err(Error::file(path, "exists already: choose another name, or replace it with --force"));
@@ -225,7 +213,7 @@ fn refuse_existing(args: &Args, out: Option<&Path>) -> Result<()> {
         return Err(Error::file(path, "exists already: choose another --save-model"));
     }
     if let Some(path) = &args.preview
-        && !args.force
+        && !args.common.force
         && std::fs::read_dir(path).map_or(exists(path), |mut entries| entries.next().is_some())
     {
         return Err(Error::file(path, "exists already: choose another --preview, or write into it with --force"));
@@ -258,10 +246,10 @@ fn learn(
     let name = args.styles[k].display();
     let thing = if style.thing.is_some() { ", a thing on a plain ground" } else { "" };
     let mut watching = Watching {
-        progress: Progress::new(args.quiet, matches!(device, Device::Gpu(_))),
+        progress: Progress::new(args.common.quiet, matches!(device, Device::Gpu(_))),
         preview: args.preview.as_ref().map(|folder| (folder.clone(), content, style_name(&args.styles[k]), k)),
         every: args.preview_every,
-        force: args.force,
+        force: args.common.force,
         steps: config.steps,
     };
     watching.progress.begin(&Start {
@@ -423,7 +411,7 @@ fn sheet(
     let (grid, tiling) = labelled_sheet(&cells, columns.len(), &rows, &columns, &title);
     let strengths: Vec<String> = args.strengths.iter().map(f64::to_string).collect();
     let made = provenance(args)?.with("strengths", strengths.join(", ")).tiles(&tiling);
-    save_png(path, &grid, made.text(), args.force)?;
+    save_png(path, &grid, made.text(), args.common.force)?;
     Ok(measured)
 }
 
@@ -488,13 +476,13 @@ fn recipe(args: &Args, config: &Config, weights: &[f64]) -> StylizeRecipe {
 
 fn report(args: &Args, written: &[PathBuf], measured: &[Measures], seconds: f64) -> Result<()> {
     let names: Vec<String> = args.styles.iter().map(|path| style_name(path)).collect();
-    if args.json {
+    if args.common.json {
         let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
         let measures: Vec<serde_json::Value> = measured.iter().map(|m| m.json(&names)).collect();
         let all = serde_json::json!({ "written": written, "measures": measures, "seconds": seconds });
         return print_line(&all.to_string());
     }
-    if args.quiet {
+    if args.common.quiet {
         return Ok(());
     }
     for path in written {

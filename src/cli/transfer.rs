@@ -1,6 +1,6 @@
 //! `toile transfer`: a run of feed-forward style transfer applied to pictures.
 
-use super::common::command;
+use super::common::{Common, command};
 use super::translate::outputs;
 use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
@@ -52,33 +52,21 @@ pub struct Args {
     /// The pictures' licence, written into the result [default: what a file LICENCES beside a picture says].
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
-    /// Replaces files that exist.
-    #[arg(long)]
-    force: bool,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Prints nothing but errors.
-    #[arg(long)]
-    quiet: bool,
-    /// What was written as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    use_threads(args.common.threads)?;
     check(&args)?;
     let work = outputs(&args.images, &args.out)?;
-    if !args.force
+    if !args.common.force
         && let Some((_, to)) = work.iter().find(|(_, to)| to.symlink_metadata().is_ok())
     {
         return Err(Error::file(to, "exists already: choose another --out, or replace it with --force"));
     }
     let folder = RunFolder::read(&args.run)?;
-    let (device, line) = device::open(&args.device)?;
+    let (device, line) = device::open(&args.common.device)?;
     let transfer = Transfer::load(&folder, args.step, &device)?;
     let place = args.run.display();
     match (transfer.takes_styles(), args.styles.is_empty(), args.strength) {
@@ -87,7 +75,7 @@ pub fn run(args: Args) -> Result<u8> {
         (false, _, Some(_)) => return Err(Error::Usage(format!("--strength: {place} knows one strength"))),
         _ => {}
     }
-    if !args.quiet {
+    if !args.common.quiet {
         say(&format!("device: {line}"));
     }
     let weights = args.weights.clone().unwrap_or_else(|| vec![1.0; args.styles.len()]);
@@ -101,12 +89,12 @@ pub fn run(args: Args) -> Result<u8> {
     for (number, (from, to)) in work.iter().enumerate() {
         let content = Picture::read(from, args.size)?;
         let made = transfer.restyle(from, &content, &styles, args.strength.unwrap_or(1.0))?;
-        content.save(to, &made, provenance(&args, &transfer, from)?.text(), args.force)?;
-        if !args.quiet {
+        content.save(to, &made, provenance(&args, &transfer, from)?.text(), args.common.force)?;
+        if !args.common.quiet {
             say(&format!("{}/{}  {}", number + 1, work.len(), to.display()));
         }
     }
-    if args.json {
+    if args.common.json {
         let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": transfer.step }).to_string())?;
     }

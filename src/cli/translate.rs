@@ -1,6 +1,6 @@
 //! `toile translate`: a trained translator applied to pictures.
 
-use super::common::command;
+use super::common::{Common, command};
 use super::{device, print_line, say, use_threads};
 use crate::data::{image_files, read_image};
 use crate::error::{Error, Result};
@@ -56,32 +56,20 @@ pub struct Args {
     /// Licence of the pictures, recorded in what becomes of them [default: what a file LICENCES beside them says].
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
-    /// Replaces files that exist.
-    #[arg(long)]
-    force: bool,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Prints nothing but errors.
-    #[arg(long)]
-    quiet: bool,
-    /// What was written as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    use_threads(args.common.threads)?;
     let work = outputs(&args.images, &args.out)?;
-    if !args.force
+    if !args.common.force
         && let Some((_, to)) = work.iter().find(|(_, to)| to.symlink_metadata().is_ok())
     {
         return Err(Error::file(to, "exists already: choose another --out, or replace it with --force"));
     }
     let folder = RunFolder::read(&args.run)?;
-    let (device, line) = device::open(&args.device)?;
+    let (device, line) = device::open(&args.common.device)?;
     if let AnyRecipe::Stylize(recipe) = folder.any_recipe()? {
         return restyle(&args, &folder, &recipe, &work, &device, &line);
     }
@@ -90,7 +78,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let direction = if args.direction == "a-to-b" { Direction::AToB } else { Direction::BToA };
     let applied = Applied::load(&folder, args.step, direction, args.seed, &device)?;
-    if !args.quiet {
+    if !args.common.quiet {
         say(&format!("device: {line}"));
     }
     let mode = if args.statistics == "batch" { Mode::BatchStatistics } else { Mode::Inference };
@@ -104,15 +92,15 @@ pub fn run(args: Args) -> Result<u8> {
         let translated = applied.translate(from, picture, number as u64, mode, args.as_trained)?;
         let made = provenance(&args, &applied, from, number)?;
         if transparent {
-            save_png_rgba(to, &translated, made.text(), args.force)?;
+            save_png_rgba(to, &translated, made.text(), args.common.force)?;
         } else {
-            save_png(to, &DynamicImage::from(translated).into_rgb8(), made.text(), args.force)?;
+            save_png(to, &DynamicImage::from(translated).into_rgb8(), made.text(), args.common.force)?;
         }
-        if !args.quiet {
+        if !args.common.quiet {
             say(&format!("{}/{}  {}", number + 1, work.len(), to.display()));
         }
     }
-    if args.json {
+    if args.common.json {
         let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": applied.step }).to_string())?;
     }
@@ -132,7 +120,7 @@ fn restyle(
         let why = "a saved style has one direction, one step, and keeps sizes: --direction, --step, --as-trained do not apply";
         return Err(Error::Usage(why.into()));
     }
-    if !args.quiet {
+    if !args.common.quiet {
         say(&format!("device: {line}"));
     }
     if !is_file(&args.out) {
@@ -143,10 +131,10 @@ fn restyle(
         recipe,
         work,
         (args.strength, args.licence.as_deref()),
-        (args.force, args.quiet),
+        (args.common.force, args.common.quiet),
         device,
     )?;
-    if args.json {
+    if args.common.json {
         let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": step }).to_string())?;
     }
