@@ -8,6 +8,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Buffers below this many elements come from the allocator directly.
 pub(crate) const SMALL: usize = 1024;
+/// Larger ones begin at a line of the cache, so that no vector lies across two of them; so much room that takes.
+const LINE: usize = 16;
 /// Freed elements kept for reuse, in all (256 MiB); what exceeds it goes back to the system.
 pub(crate) const KEEP: usize = 64 << 20;
 
@@ -29,9 +31,10 @@ pub struct NoMemory {
 #[derive(Default)]
 pub struct CpuBuffer {
     data: Vec<f32>,
-    /// Where the elements begin: behind a guard, if there are guards.
+    /// Where the elements begin: at a line of the cache, or behind a guard, if there are guards.
     start: usize,
     len: usize,
+    guarded: bool,
 }
 
 impl CpuBuffer {
@@ -46,10 +49,10 @@ impl CpuBuffer {
     /// The same, or `None` if there is no memory for it.
     pub fn try_uninit(len: usize) -> Option<CpuBuffer> {
         if guard::is_on() {
-            return Some(CpuBuffer { data: guard::surrounded(len), start: guard::WORDS, len });
+            return Some(CpuBuffer { data: guard::surrounded(len), start: guard::WORDS, len, guarded: true });
         }
         if len < SMALL {
-            return Some(CpuBuffer { data: vec![0.0; len], start: 0, len });
+            return Some(CpuBuffer { data: vec![0.0; len], start: 0, len, guarded: false });
         }
         // A buffer of a class that is too large may still fit as it is.
         let class = size_class(len);
@@ -59,8 +62,9 @@ impl CpuBuffer {
             pool.kept -= class;
         }
         drop(pool);
-        let data = data.or_else(|| try_zeros(class)).or_else(|| try_zeros(len))?;
-        Some(CpuBuffer { data, start: 0, len })
+        let data: Vec<f32> = data.or_else(|| try_zeros(class + LINE)).or_else(|| try_zeros(len + LINE))?;
+        let start = data.as_ptr().align_offset(4 * LINE).min(LINE);
+        Some(CpuBuffer { data, start, len, guarded: false })
     }
 
     /// A buffer of `len` zeros.
@@ -84,7 +88,7 @@ pub(crate) fn size_class(len: usize) -> usize {
 
 impl From<Vec<f32>> for CpuBuffer {
     fn from(data: Vec<f32>) -> CpuBuffer {
-        CpuBuffer { len: data.len(), start: 0, data }
+        CpuBuffer { len: data.len(), start: 0, data, guarded: false }
     }
 }
 
@@ -103,10 +107,10 @@ impl DerefMut for CpuBuffer {
 
 impl Drop for CpuBuffer {
     fn drop(&mut self) {
-        if self.start > 0 {
+        if self.guarded {
             return guard::look_at(&self.data, self.len);
         }
-        let class = self.data.len();
+        let class = self.data.len().saturating_sub(LINE);
         if class < SMALL || size_class(class) != class {
             return;
         }
@@ -121,6 +125,14 @@ impl Drop for CpuBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_buffers_begin_at_a_line_of_the_cache() {
+        for len in [SMALL, 1500, 100_000] {
+            let (first, second) = (CpuBuffer::uninit(len), CpuBuffer::uninit(len));
+            assert!([&first, &second].iter().all(|buffer| buffer.as_ptr().addr().is_multiple_of(64)), "{len}");
+        }
+    }
 
     #[test]
     fn size_classes_cover() {
