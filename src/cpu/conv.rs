@@ -258,8 +258,8 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     if let Some(face) = winograd::Face::forward(s) {
         return winograd::convolve(&face, x, w, y);
     }
-    if let Some(face) = winograd_strided::Face::forward(s) {
-        return winograd_strided::convolve(&face, x, w, y);
+    if let Some(plan) = winograd_strided::Plan::of(s) {
+        return plan.forward(x, w, y);
     }
     with_tile!(Isa::best(), tiled_forward, (s, x, w, y));
 }
@@ -340,8 +340,8 @@ pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if let Some(face) = winograd::Face::input_gradient(s) {
         return winograd::convolve(&face, dy, w, dx);
     }
-    if let Some(face) = winograd_strided::Face::input_gradient(s) {
-        return winograd_strided::convolve(&face, dy, w, dx);
+    if let Some(plan) = winograd_strided::Plan::of(s) {
+        return plan.input_gradient(dy, w, dx);
     }
     with_tile!(Isa::best(), tiled_input_gradient, (s, dy, w, dx));
 }
@@ -439,6 +439,9 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     }
     if let Some([n, o, k]) = s.dense() {
         return matmul(dw, Matrix::new(dy, n, o, o).t(), Matrix::new(x, n, k, k));
+    }
+    if let Some(plan) = winograd_strided::Plan::of(s) {
+        return plan.weight_gradient(x, dy, dw);
     }
     with_tile!(Isa::best(), tiled_weight_gradient, (s, x, dy, dw));
 }

@@ -157,6 +157,14 @@ impl<'a> Shared<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
     }
 
+    /// Where the elements at..at + len begin.
+    #[inline(always)]
+    pub fn place(&self, at: usize, len: usize) -> *mut f32 {
+        assert!(at + len <= self.len);
+        // SAFETY: inside the slice.
+        unsafe { self.start.add(at) }
+    }
+
     /// y[at..] = values
     ///
     /// # Safety
