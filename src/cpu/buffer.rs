@@ -1,6 +1,7 @@
 //! Reused f32 buffers: fresh pages cost more than most kernels, so freed buffers wait in size classes.
 
 use super::guard;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::panic::resume_unwind;
@@ -20,6 +21,39 @@ struct Pool {
 }
 
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+
+/// The largest buffer that a thread keeps for itself, and how much it keeps in all (4 MiB).
+const NEAR: usize = 1 << 18;
+const KEEP_NEAR: usize = 1 << 20;
+
+/// What a thread has freed last: it lies in the caches of its core, while a buffer that another core has written must be fetched from there.
+#[derive(Default)]
+struct Near {
+    free: Vec<Vec<f32>>,
+    kept: usize,
+}
+
+thread_local! {
+    static MINE: RefCell<Near> = RefCell::default();
+}
+
+impl Near {
+    fn take(&mut self, class: usize) -> Option<Vec<f32>> {
+        let at = self.free.iter().rposition(|data| data.len() == class + LINE)?;
+        self.kept -= class;
+        Some(self.free.remove(at))
+    }
+
+    /// Keeps it, if there is room.
+    fn give(&mut self, class: usize, data: Vec<f32>) -> Option<Vec<f32>> {
+        if class > NEAR || self.kept + class > KEEP_NEAR {
+            return Some(data);
+        }
+        self.kept += class;
+        self.free.push(data);
+        None
+    }
+}
 
 /// What scratch memory that is not there unwinds with, silently: whoever runs an op catches it and says which op.
 pub struct NoMemory {
@@ -56,13 +90,15 @@ impl CpuBuffer {
         }
         // A buffer of a class that is too large may still fit as it is.
         let class = size_class(len);
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        let data = pool.free.get_mut(&class).and_then(Vec::pop);
-        if data.is_some() {
+        let mine = MINE.try_with(|mine| mine.borrow_mut().take(class)).ok().flatten();
+        let pooled = || {
+            let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+            let data = pool.free.get_mut(&class).and_then(Vec::pop)?;
             pool.kept -= class;
-        }
-        drop(pool);
-        let data: Vec<f32> = data.or_else(|| try_zeros(class + LINE)).or_else(|| try_zeros(len + LINE))?;
+            Some(data)
+        };
+        let data: Vec<f32> =
+            mine.or_else(pooled).or_else(|| try_zeros(class + LINE)).or_else(|| try_zeros(len + LINE))?;
         let start = data.as_ptr().align_offset(4 * LINE).min(LINE);
         Some(CpuBuffer { data, start, len, guarded: false })
     }
@@ -114,10 +150,13 @@ impl Drop for CpuBuffer {
         if class < SMALL || size_class(class) != class {
             return;
         }
+        let mut data = Some(std::mem::take(&mut self.data));
+        _ = MINE.try_with(|mine| data = data.take().and_then(|data| mine.borrow_mut().give(class, data)));
+        let Some(data) = data else { return };
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         if pool.kept + class <= KEEP {
             pool.kept += class;
-            pool.free.entry(class).or_default().push(std::mem::take(&mut self.data));
+            pool.free.entry(class).or_default().push(data);
         }
     }
 }
