@@ -28,7 +28,7 @@ const PLACES: usize = 9;
 
 /// Channels on either side and tiles from which on the transforms are worth it.
 const LEAST_CHANNELS: usize = 32;
-const LEAST_TILES: usize = 32;
+const LEAST_TILES: usize = 64;
 
 /// Tiles that are worked on at a time, and those from which on an image is cut into strips.
 const TILES: usize = 64;
