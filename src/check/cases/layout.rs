@@ -1,4 +1,4 @@
-//! Case rows: moving elements, gathering and scattering.
+//! Case rows: moving elements, repeating, cutting, gathering and scattering.
 
 use super::{Case, Range, Tolerance::*, normal, told};
 use crate::ops::{Indices, PadMode};
@@ -10,6 +10,19 @@ pub(super) fn rows() -> Vec<Case> {
     };
     let pick = |x: &Tensor, shape: &[usize], values: &[u32]| Indices::new(x.device(), shape, values.to_vec());
     let mut table = vec![
+        row("reshape", &[3, 4, 5], |x| x.reshape([5, 12])),
+        row("permute", &[2, 3, 5], |x| x.permute(&[2, 0, 1])),
+        row("permute: six axes", &[2, 3, 2, 1, 3, 2], |x| x.permute(&[5, 3, 1, 0, 2, 4])),
+        row("expand", &[3, 1, 5], |x| x.expand([2, 3, 4, 5])),
+        row("expand: scalar", &[], |x| x.expand([3, 2])),
+        row("slice", &[5, 7], |x| x.slice(&[1, 0], &[2, 3], &[2, 3])),
+        row("slice: to nothing", &[5, 7], |x| x.slice(&[1, 0], &[1, 1], &[0, 3])),
+        row("pad", &[2, 3, 4], |x| x.pad(&[0, 1, 2], &[1, 0, 3])),
+        Case::new("permute: large", vec![normal([61, 43, 37])], |x| x[0].permute(&[2, 0, 1])).within(Exact).order(0),
+        Case::new("expand: edge", vec![normal([7, 1, 333])], |x| x[0].expand([7, 9, 333])).within(Exact).order(0),
+        Case::new("slice: edge", vec![normal([30, 40, 50])], |x| x[0].slice(&[1, 0, 2], &[1, 2, 3], &[29, 20, 16]))
+            .within(Exact)
+            .order(0),
         row("flip", &[3, 4, 5], |x| x.flip(&[0, 2])),
         row("flip: one axis", &[3, 4, 5], |x| x.flip(&[1])),
         row("slice: backwards in steps", &[7, 9], |x| x.flip(&[1]).slice(&[1, 2], &[2, 3], &[3, 2])),

@@ -9,6 +9,47 @@ use crate::tensor::Tensor;
 type Pair = fn(&Tensor, &Tensor) -> Tensor;
 
 pub(super) fn rows() -> Vec<Case> {
+    [cross_entropies(), others()].into_iter().flatten().collect()
+}
+
+/// Cross-entropies of two classes, from logits and from probabilities.
+fn cross_entropies() -> Vec<Case> {
+    let (p, t) = (Range::Between(0.05, 0.95), Range::Between(0.0, 1.0));
+    let targets = Range::Exactly(vec![0.0, 1.0, 0.9]);
+    vec![
+        Case::new(
+            "bce_with_logits",
+            vec![([5, 7].into(), Range::Between(-5.0, 5.0)), ([5, 7].into(), t.clone())],
+            |x| x[0].bce_with_logits(&x[1]),
+        )
+        .within(Transcendental),
+        Case::new("bce_with_logits: broadcast target", vec![normal([5, 3]), ([1, 1].into(), t.clone())], |x| {
+            x[0].bce_with_logits(&x[1])
+        })
+        .within(Transcendental),
+        Case::new(
+            "bce_with_logits: edges",
+            vec![
+                ([12].into(), Range::Exactly(vec![0.0, 20.0, -20.0, 88.7, -88.7, 1e4, -1e4])),
+                ([12].into(), targets.clone()),
+            ],
+            |x| x[0].bce_with_logits(&x[1]),
+        )
+        .within(Transcendental)
+        .order(1),
+        Case::new("bce_clipped", vec![([5, 7].into(), p), ([5, 7].into(), t)], |x| x[0].bce_clipped(&x[1], 1e-7))
+            .within(Transcendental),
+        Case::new(
+            "bce_clipped: edges",
+            vec![([12].into(), Range::Exactly(vec![0.0, 1.0, 1e-9, 0.5])), ([12].into(), targets)],
+            |x| x[0].bce_clipped(&x[1], 0.0625),
+        )
+        .within(Transcendental)
+        .order(0),
+    ]
+}
+
+fn others() -> Vec<Case> {
     let logits = Range::Between(-5.0, 5.0);
     let smooth: [(&str, Pair); 9] = [
         ("minimax_d", minimax_d),

@@ -1,6 +1,6 @@
-//! Case rows: extrema, products, variances, norms, softmax and its kin.
+//! Case rows: sums, extrema, products, variances, norms, softmax and its kin.
 
-use super::{Case, Range, Tolerance::*, normal, told};
+use super::{Case, Range, Tolerance::*, anything, normal, told};
 use crate::autograd::differentiable_grad;
 use crate::error::Result;
 use crate::ops::Indices;
@@ -17,6 +17,39 @@ pub(super) fn as_tensor(indices: Result<Indices>, device: &Device) -> Tensor {
 }
 
 pub(super) fn rows() -> Vec<Case> {
+    [sums(), others()].into_iter().flatten().collect()
+}
+
+/// Sums and means.
+fn sums() -> Vec<Case> {
+    let row = |name: &str, shape: &[usize], axes: &'static [usize]| {
+        let terms = axes.iter().map(|&axis| shape[axis]).product();
+        Case::new(name, vec![normal(shape)], move |x| x[0].sum_axes(axes)).within(Accumulated(terms))
+    };
+    vec![
+        row("sum", &[3, 5, 7], &[0, 1, 2]),
+        row("sum: inner axis", &[4, 6, 9], &[2]),
+        row("sum: outer axis", &[9, 6, 4], &[0]),
+        row("sum: middle axis", &[3, 11, 5], &[1]),
+        row("sum: all but channels", &[5, 4, 6, 7], &[0, 2, 3]),
+        row("sum: alternating", &[2, 3, 4, 5, 6], &[1, 3]),
+        row("sum: no axis", &[3, 4], &[]),
+        row("sum: size 1", &[3, 1, 4], &[1]),
+        row("sum: nothing to sum", &[3, 0, 2], &[1]),
+        row("sum: more than one chunk", &[3, 2500], &[1]),
+        Case::new("mean", vec![normal([4, 5, 6])], |x| x[0].mean_axes(&[0, 2])).within(Accumulated(24)),
+        Case::new("sum_to", vec![normal([4, 5, 6])], |x| x[0].sum_to(&[5, 1].into())).within(Accumulated(24)),
+        Case::new("sum: large", vec![normal([300_007])], |x| x[0].sum()).within(Accumulated(300_007)).order(0),
+        Case::new("sum: large outer", vec![normal([3001, 67])], |x| x[0].sum_axes(&[0]))
+            .within(Accumulated(3001))
+            .order(0),
+        Case::new("sum: large, any fractions", vec![anything([70_001])], |x| x[0].sum())
+            .within(Accumulated(70_001))
+            .order(0),
+    ]
+}
+
+fn others() -> Vec<Case> {
     let row =
         |name: &str, shape: &[usize], f: fn(&Tensor) -> Tensor| Case::new(name, vec![normal(shape)], move |x| f(&x[0]));
     // Distinct values, so that finite differences do not cross a tie.
