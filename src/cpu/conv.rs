@@ -3,12 +3,12 @@
 
 use super::CpuBuffer;
 use super::matmul::{Matrix, matmul};
-use super::pack::{Left, Run, SLACK, depth, interleave_blocks, pack_runs};
+use super::pack::{Left, Run, SLACK, depth, pack_runs};
 use super::parallel::{for_rows, for_tasks};
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
-use super::{winograd, winograd_strided};
+use super::{conv_weight, winograd, winograd_strided};
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -37,12 +37,12 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    fn area(&self) -> usize {
+    pub(super) fn area(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
     /// Elements of an input and an output image's plane.
-    fn planes(&self) -> [usize; 2] {
+    pub(super) fn planes(&self) -> [usize; 2] {
         [self.x[0] * self.x[1], self.y[0] * self.y[1]]
     }
 
@@ -443,117 +443,5 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if let Some(plan) = winograd_strided::Plan::of(s) {
         return plan.weight_gradient(x, dy, dw);
     }
-    with_tile!(Isa::best(), tiled_weight_gradient, (s, x, dy, dw));
-}
-
-fn tiled_weight_gradient<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    let size = [0, 1].map(|axis| (s.y[axis] - 1) * s.stride[axis] + (s.kernel[axis] - 1) * s.dilation[axis] + 1);
-    let (area, [_, y_plane]) = (s.area(), s.planes());
-    let blocked = Blocked::new(x, s, size);
-    let positions = |image: usize, row: usize, column: usize| {
-        let rows = (0..s.n * s.y[0]).map(move |r| r / s.y[0] * image + r % s.y[0] * row);
-        rows.flat_map(|start| (0..s.y[1]).map(move |x| start + x * column)).collect::<Vec<_>>()
-    };
-    let from_dy = positions(s.groups * s.o * y_plane, s.y[1], 1);
-    let from_x = positions(
-        s.groups * blocked.blocks * blocked.plane,
-        s.stride[0] * size[1] * blocked.block,
-        s.stride[1] * blocked.block,
-    );
-    // Columns block by block, then kernel element by kernel element, so that neighbours lie side by side in the source
-    // and a few panels need only a small part of it. Each with its offset in the source and its place in dw.
-    let mut columns = Vec::with_capacity(s.c * area);
-    for block in 0..blocked.blocks {
-        for i in 0..s.kernel[0] {
-            for j in 0..s.kernel[1] {
-                for c in 0..blocked.block.min(s.c - block * blocked.block) {
-                    let pixel = i * s.dilation[0] * size[1] + j * s.dilation[1];
-                    let from = block * blocked.plane + pixel * blocked.block + c;
-                    columns.push((from, (block * blocked.block + c) * area + i * s.kernel[1] + j));
-                }
-            }
-        }
-    }
-    let y = Shared::new(dw);
-    for group in 0..s.groups {
-        let left = Left::pack(&dy[group * s.o * y_plane..], s.o, depth::<NR>(from_dy.len()), |o| o * y_plane, &from_dy);
-        let start = group * blocked.blocks * blocked.plane;
-        let pack = |_, panel: usize, k: Range<usize>, data: &mut [f32], first: Multiply<MR, NR>| {
-            let mut runs = [Run { to: 0, from: 0, len: 0 }; NR];
-            let mut count = 0;
-            for (to, (from, _)) in columns[panel * NR..].iter().take(NR).enumerate() {
-                if count > 0 && runs[count - 1].from + runs[count - 1].len == start + from {
-                    runs[count - 1].len += 1;
-                } else {
-                    runs[count] = Run { to, from: start + from, len: 1 };
-                    count += 1;
-                }
-            }
-            pack_runs(&blocked.data, &runs[..count], &from_x[k], data, first);
-        };
-        let finish = |first: usize, panel: usize, tiles: &[&[Tile<MR, NR>]]| {
-            let rows = tiles[0].iter().flat_map(|tile| &tile.0);
-            for (o, row) in (first..s.o).zip(rows) {
-                for ((_, to), sum) in columns[panel * NR..].iter().zip(row) {
-                    // SAFETY: every sum has its own place, and groups follow one another.
-                    unsafe { y.write((group * s.o + o) * columns.len() + to, std::slice::from_ref(sum)) };
-                }
-            }
-        };
-        product::<MR, NR, _, _>(&[Job { left: vec![&left], columns: columns.len(), pack, finish }], true);
-    }
-}
-
-/// Images with zeros around, [N, groups, blocks, size, block]: a block's channels of a pixel side by side.
-struct Blocked {
-    data: CpuBuffer,
-    /// Channels of a block, and blocks of a group; the last one may be filled up with zeros.
-    block: usize,
-    blocks: usize,
-    /// Elements of one block's images.
-    plane: usize,
-}
-
-impl Blocked {
-    fn new(x: &[f32], s: &Sizes, size: [usize; 2]) -> Blocked {
-        let block = s.c.min(8);
-        let blocks = s.c.div_ceil(block);
-        let plane = size[0] * size[1] * block;
-        let mut data = CpuBuffer::uninit(s.n * s.groups * blocks * plane + SLACK);
-        let used = data.len() - SLACK;
-        data[used..].fill(0.0);
-        let [area, _] = s.planes();
-        let [left, width] = [s.before[1].min(size[1]), size[1].saturating_sub(s.before[1]).min(s.x[1])];
-        for_rows(&mut data[..used], plane, |i, y| {
-            let first = i % blocks * block;
-            let x = &x[(i / blocks * s.c + first) * area..];
-            let channels = block.min(s.c - first);
-            y.fill(0.0);
-            for (u, row) in y.chunks_exact_mut(size[1] * block).enumerate() {
-                let Some(iy) = u.checked_sub(s.before[0]).filter(|&iy| iy < s.x[0]) else { continue };
-                let row = &mut row[left * block..][..width * block];
-                turn(&x[iy * s.x[1]..], area, channels, row, block);
-            }
-        });
-        Blocked { data, block, blocks, plane }
-    }
-}
-
-/// y[j, c] = x[c·plane + j] for c in 0..channels
-#[inline(always)]
-fn turn(x: &[f32], plane: usize, channels: usize, y: &mut [f32], block: usize) {
-    if channels == 8 && block == 8 {
-        let rows: [&[f32]; 8] = std::array::from_fn(|c| &x[c * plane..][..y.len() / 8]);
-        let whole = interleave_blocks(rows, y);
-        for (j, pixel) in y.chunks_exact_mut(8).enumerate().skip(whole) {
-            for (v, row) in pixel.iter_mut().zip(rows) {
-                *v = row[j];
-            }
-        }
-    } else {
-        for c in 0..channels {
-            let x = &x[c * plane..];
-            y.chunks_exact_mut(block).zip(x).for_each(|(pixel, &v)| pixel[c] = v);
-        }
-    }
+    with_tile!(Isa::best(), conv_weight::gradient, (s, x, dy, dw));
 }

@@ -1,9 +1,9 @@
 //! The f32 matrix product, in packed panels over all cores.
 
 use super::pack::{Left, Run, depth, pack_runs, pack_turned};
-use super::parallel::for_rows;
+use super::parallel::{PIECE, for_chunks, for_rows};
 use super::product::{Job, Shared, product};
-use super::simd::Isa;
+use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
 use std::ops::Range;
 
@@ -46,7 +46,27 @@ pub fn matmul(y: &mut [f32], a: Matrix, b: Matrix) {
         return y.fill(0.0);
     }
     if n == 1 && a.col_stride == 1 && b.row_stride == 1 {
-        return for_rows(y, 1, |i, y| y[0] = dot(&a.data[i * a.row_stride..][..k], &b.data[..k]));
+        let rows = (PIECE / 2 / k).max(1);
+        return for_chunks([y], rows, |i, [y]| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (j, y) in y.iter_mut().enumerate() {
+                        *y = dot(&a.data[(i * rows + j) * a.row_stride..][..k], &b.data[..k]);
+                    }
+                },
+            );
+        });
+    }
+    // An outer product, or the sum of a few: a pass over y, for there is nothing to keep in registers.
+    if n >= OUTER && b.col_stride == 1 {
+        match k {
+            1 => return for_rows(y, n, |i, y| outer::<1>(y, a, b, i)),
+            2 => return for_rows(y, n, |i, y| outer::<2>(y, a, b, i)),
+            3 => return for_rows(y, n, |i, y| outer::<3>(y, a, b, i)),
+            4 => return for_rows(y, n, |i, y| outer::<4>(y, a, b, i)),
+            _ => {}
+        }
     }
     with_tile!(Isa::best(), tiled, (y, a, b));
 }
@@ -77,6 +97,21 @@ fn tiled<const MR: usize, const NR: usize>(y: &mut [f32], a: Matrix, b: Matrix) 
     product::<MR, NR, _, _>(&[Job { left: vec![&left], columns: n, pack, finish }], true);
 }
 
+/// Columns from which on sums of up to four terms are computed in a pass over y.
+const OUTER: usize = 64;
+
+/// Row i of a·b, for K columns of a.
+#[inline(always)]
+fn outer<const K: usize>(y: &mut [f32], a: Matrix, b: Matrix, i: usize) {
+    let factors: [f32; K] = std::array::from_fn(|l| a.data[i * a.row_stride + l * a.col_stride]);
+    let rows: [&[f32]; K] = std::array::from_fn(|l| &b.data[l * b.row_stride..][..y.len()]);
+    for (j, y) in y.iter_mut().enumerate() {
+        let mut sum = factors[0] * rows[0][j];
+        (1..K).for_each(|l| sum += factors[l] * rows[l][j]);
+        *y = sum;
+    }
+}
+
 /// Σ a·b in 32 lanes, over at most 4,096 elements in f32, those totals in f64.
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -102,8 +137,20 @@ mod tests {
     #[test]
     fn every_split_agrees_with_the_plain_loops() {
         let mut stream = Stream::new(1, Domain::Test, 0);
-        let sizes =
-            [(1, 1, 1), (3, 5, 7), (300, 40, 70), (40, 300, 70), (5, 3000, 33), (9, 1, 4200), (2, 2, 0), (0, 3, 2)];
+        let sizes = [
+            (1, 1, 1),
+            (3, 5, 7),
+            (5, 70, 1),
+            (70, 65, 2),
+            (3, 64, 4),
+            (300, 7000, 3),
+            (300, 40, 70),
+            (40, 300, 70),
+            (5, 3000, 33),
+            (9, 1, 4200),
+            (2, 2, 0),
+            (0, 3, 2),
+        ];
         for (m, n, k) in sizes {
             let a = stream.normal_vec(m * k);
             let b = stream.normal_vec(k * n);

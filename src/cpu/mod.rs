@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod conv;
+mod conv_weight;
 pub mod guard;
 pub mod math;
 pub mod matmul;
@@ -13,6 +14,7 @@ mod team;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx512;
+mod tile_rows;
 mod winograd;
 mod winograd_strided;
 

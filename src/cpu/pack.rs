@@ -314,10 +314,12 @@ pub fn pack_turned<const NR: usize>(
 /// How many k ahead the source is fetched into the cache: rows lie too far apart for the processor to guess.
 const AHEAD: usize = 8;
 
+/// panel[k, move.to ..] = source[move.from + offsets[k] ..], W elements each.
+///
 /// # Safety
 /// Every move of W lies inside the source at every offset, and inside a panel of as many rows.
 #[inline(always)]
-unsafe fn copy_moves<const W: usize, const NR: usize>(
+pub unsafe fn copy_moves<const W: usize, const NR: usize>(
     source: &[f32],
     moves: &[Move],
     offsets: &[usize],

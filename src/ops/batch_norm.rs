@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
 use crate::ops::bias_activation::Activation;
-use crate::ops::reduce::sum_run;
+use crate::ops::reduce::sum_runs;
 use crate::shape::Shape;
 use crate::tensor::{Device, GpuView, Op, Real, Tensor, View, apply, is_recording, no_grad, reference_loops};
 
@@ -247,7 +247,7 @@ impl Op for Moments {
         let (s, values) = (Sizes::of(x[0].shape, self.parts), x[0].data);
         let (means, vars) = y[..2 * s.groups()].split_at_mut(s.groups());
         for_chunks([means, vars], 1, |group, [mean, var]| {
-            let exact = s.group(group).map(|run| sum_run(&values[run])).sum::<f64>() / s.count() as f64;
+            let exact = sum_runs(s.group(group).map(|run| &values[run])) / s.count() as f64;
             mean[0] = exact as f32;
             let squares = |run: std::ops::Range<usize>| {
                 let mut lanes = [0.0f32; 16];

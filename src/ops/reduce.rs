@@ -89,27 +89,56 @@ pub(crate) fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> us
     at
 }
 
-/// Σ of a contiguous run: 16 lanes in f32 over at most 4,096 elements, those totals in f64.
+/// Σ of a contiguous run: 64 lanes in f32 over about 8,192 elements, those totals in f64.
 pub(crate) fn sum_run(x: &[f32]) -> f64 {
+    sum_runs(std::iter::once(x))
+}
+
+/// Σ of several runs together, as [`sum_run`].
+pub(crate) fn sum_runs<'a>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
     vectorized(
         #[inline(always)]
-        || sum_lanes(x),
+        || sum_lanes(runs),
     )
 }
 
+/// Elements of the lanes of [`sum_lanes`] between two additions to the total.
+const BLOCK: usize = 8192;
+
 #[inline(always)]
-fn sum_lanes(x: &[f32]) -> f64 {
-    let mut total = 0.0;
-    for block in x.chunks(4096) {
-        let mut lanes = [0.0f32; 16];
-        let rows = block.chunks_exact(16);
-        let rest: f64 = rows.remainder().iter().map(|&v| v as f64).sum();
-        for row in rows {
-            lanes.iter_mut().zip(row).for_each(|(lane, v)| *lane += v);
+fn sum_lanes<'a>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
+    // Four vectors of lanes, for an addition has to wait for the one before.
+    let mut lanes = [[0.0f32; 16]; 4];
+    let (mut total, mut count) = (0.0, 0);
+    for run in runs {
+        for block in run.chunks(BLOCK) {
+            if count + block.len() > BLOCK {
+                total += lanes.as_flattened().iter().map(|&v| v as f64).sum::<f64>();
+                (lanes, count) = ([[0.0; 16]; 4], 0);
+            }
+            count += block.len();
+            let (fours, rest) = block.as_chunks::<64>();
+            for four in fours {
+                let (four, _) = four.as_chunks::<16>();
+                for (lanes, row) in lanes.iter_mut().zip(four) {
+                    lanes.iter_mut().zip(row).for_each(|(lane, v)| *lane += v);
+                }
+            }
+            let (rows, rest) = rest.as_chunks::<16>();
+            for (lanes, row) in lanes.iter_mut().zip(rows) {
+                lanes.iter_mut().zip(row).for_each(|(lane, v)| *lane += v);
+            }
+            if let Some(last) = block.last_chunk::<16>().filter(|_| !rest.is_empty()) {
+                // The last whole vector, without what the one before had.
+                for (i, (lane, &v)) in lanes[3].iter_mut().zip(last).enumerate() {
+                    *lane += if i + rest.len() >= 16 { v } else { 0.0 };
+                }
+            } else {
+                total += rest.iter().map(|&v| v as f64).sum::<f64>();
+            }
         }
-        total += rest + lanes.iter().map(|&v| v as f64).sum::<f64>();
     }
-    total
+    total + lanes.as_flattened().iter().map(|&v| v as f64).sum::<f64>()
 }
 
 /// Twin of `Params` in `reduce.wgsl` and `extremum.wgsl`.
@@ -240,10 +269,11 @@ impl Op for Sum {
             }
             let one = |o: usize| {
                 let base = offset(o, &kept);
-                (0..outer).map(|i| sum_run(&x.data[base + offset(i, &summed)..][..run])).sum::<f64>() as f32
+                sum_runs((0..outer).map(|i| &x.data[base + offset(i, &summed)..][..run])) as f32
             };
             if x.data.len() > PIECE {
-                for_chunks([y], 4, |i, [y]| y.iter_mut().enumerate().for_each(|(o, y)| *y = one(4 * i + o)));
+                let size = (PIECE / 4 / (outer * run)).max(1);
+                for_chunks([y], size, |i, [y]| y.iter_mut().enumerate().for_each(|(o, y)| *y = one(size * i + o)));
             } else {
                 y.iter_mut().enumerate().for_each(|(o, y)| *y = one(o));
             }
