@@ -56,21 +56,23 @@ impl Window {
     }
 }
 
-/// Pixels of a window, a vector each, and room to turn them in.
+/// Pixels of a window, a vector each.
 #[derive(Default)]
 pub struct Pixels {
-    turned: CpuBuffer,
     data: CpuBuffer,
 }
 
-fn grow(buffer: &mut CpuBuffer, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        *buffer = CpuBuffer::uninit(len);
-    }
-    &mut buffer[..len]
-}
-
 impl Pixels {
+    /// Room for the window's pixels.
+    #[inline(always)]
+    fn room<const W: usize>(&mut self, window: &Window) -> &mut [Lanes<W>] {
+        let len = window.size[0] * window.size[1] * W;
+        if self.data.len() < len {
+            self.data = CpuBuffer::uninit(len);
+        }
+        self.data[..len].as_chunks_mut().0
+    }
+
     /// The window's pixels of a block of channels, zeros outside the image and beyond the last channel.
     #[inline(always)]
     pub fn read<const W: usize>(
@@ -81,40 +83,31 @@ impl Pixels {
         block: usize,
         window: &Window,
     ) -> &[Lanes<W>] {
-        let [rows, columns] = [0, 1].map(|axis| window.inside(images.size, axis));
-        let width = images.size[1];
-        let turned = grow(&mut self.turned, rows.len() * width * W);
+        let (rows, columns) = (window.inside(images.size, 0), window.inside(images.size, 1));
+        let [height, width] = images.size;
         let (start, planes) = images.planes::<W>(image, block);
-        if planes < W {
-            turned.fill(0.0);
-        }
-        if planes > 0 {
-            let from = &x[start + rows.start * width..];
-            // SAFETY: nobody else has `turned`.
-            unsafe { turn([planes, rows.len() * width], from, images.size[0] * width, Shared::new(turned), W) };
-        }
-        let data = grow(&mut self.data, window.size[0] * window.size[1] * W);
-        for (i, to) in data.chunks_exact_mut(window.size[1] * W).enumerate() {
+        let pixels = self.room::<W>(window);
+        for (i, to) in pixels.chunks_exact_mut(window.size[1]).enumerate() {
             let y = window.origin[0] + i as isize;
-            if y < rows.start as isize || y >= rows.end as isize || columns.is_empty() {
-                to.fill(0.0);
+            if y < rows.start as isize || y >= rows.end as isize || columns.is_empty() || planes == 0 {
+                to.fill([0.0; W]);
                 continue;
             }
-            let first = (columns.start as isize - window.origin[1]) as usize * W;
-            let from = &turned[((y as usize - rows.start) * width + columns.start) * W..][..columns.len() * W];
-            to[..first].fill(0.0);
-            to[first..first + from.len()].copy_from_slice(from);
-            to[first + from.len()..].fill(0.0);
+            let first = (columns.start as isize - window.origin[1]) as usize;
+            to[..first].fill([0.0; W]);
+            to[first + columns.len()..].fill([0.0; W]);
+            let from = &x[start + y as usize * width + columns.start..];
+            turn_in(from, height * width, planes, &mut to[first..first + columns.len()]);
         }
-        data.as_chunks().0
+        pixels
     }
 
     /// A window of zeros, to be added to and written.
     #[inline(always)]
     pub fn zeros<const W: usize>(&mut self, window: &Window) -> &mut [Lanes<W>] {
-        let data = grow(&mut self.data, window.size[0] * window.size[1] * W);
-        data.fill(0.0);
-        data.as_chunks_mut().0
+        let pixels = self.room::<W>(window);
+        pixels.fill([0.0; W]);
+        pixels
     }
 
     /// Writes `rows` of the window, of a block of channels, those that lie inside the image.
@@ -135,58 +128,239 @@ impl Pixels {
             origin: [window.origin[0] + rows.start as isize, window.origin[1]],
             size: [rows.len(), window.size[1]],
         };
-        let [rows, columns] = [0, 1].map(|axis| kept.inside(images.size, axis));
+        let (rows, columns) = (kept.inside(images.size, 0), kept.inside(images.size, 1));
+        let [height, width] = images.size;
         let (start, planes) = images.planes::<W>(image, block);
-        assert!(columns.len() == images.size[1], "a window as wide as its image");
-        let turned = grow(&mut self.turned, rows.len() * columns.len() * W);
-        for (to, row) in turned.chunks_exact_mut(columns.len() * W).zip(rows.clone()) {
-            let place = [row as isize - window.origin[0], -window.origin[1]].map(|at| at as usize);
-            to.copy_from_slice(&self.data[(place[0] * window.size[1] + place[1]) * W..][..to.len()]);
+        let pixels = self.room::<W>(window);
+        for row in rows {
+            let from = (row as isize - window.origin[0]) as usize * window.size[1];
+            let from = (from as isize + columns.start as isize - window.origin[1]) as usize;
+            let to = y.part(start + row * width + columns.start);
+            // SAFETY: the caller vouches for it.
+            unsafe { turn_out(&pixels[from..from + columns.len()], planes, to, height * width) };
         }
-        let to = y.part(start + rows.start * columns.len());
-        // SAFETY: the caller vouches for it.
-        unsafe { turn([rows.len() * columns.len(), planes], turned, W, to, images.size[0] * columns.len()) };
     }
 }
 
-/// y[column·y_step + row] = x[row·x_step + column]
+/// Pixels that are turned at a time.
+const BLOCK: usize = 4;
+
+/// y[i, r] = x[r·step + i] for the first `planes` lanes r, zeros in the others.
+#[inline(always)]
+pub fn turn_in<const W: usize>(x: &[f32], step: usize, planes: usize, y: &mut [Lanes<W>]) {
+    let len = y.len();
+    if len == 0 {
+        return;
+    }
+    if planes < W || len < BLOCK {
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = [0.0; W];
+            for (r, y) in y.iter_mut().enumerate().take(planes) {
+                *y = x[r * step + i];
+            }
+        }
+        return;
+    }
+    assert!((W - 1) * step + len <= x.len(), "so many planes");
+    // The last block ends with the last pixel, and may overlap the one before.
+    for i in (0..len - BLOCK).step_by(BLOCK).chain([len - BLOCK]) {
+        let to = &mut y[i..i + BLOCK];
+        // SAFETY: every plane holds four pixels from there on, by the assertion.
+        unsafe { blocks::read(x.as_ptr().add(i), step, to) };
+    }
+}
+
+/// y[r·step + i] = x[i, r] for the first `planes` lanes r.
 ///
 /// # Safety
 /// Nothing else touches these elements of y meanwhile.
 #[inline(always)]
-pub unsafe fn turn([rows, columns]: [usize; 2], x: &[f32], x_step: usize, y: Shared, y_step: usize) {
-    if rows * columns == 0 {
+pub unsafe fn turn_out<const W: usize>(x: &[Lanes<W>], planes: usize, y: Shared, step: usize) {
+    let len = x.len();
+    if len == 0 || planes == 0 {
         return;
     }
-    assert!((rows - 1) * x_step + columns <= x.len(), "rows of a matrix");
-    // What is done in blocks of 4 by 4.
-    let whole = if cfg!(target_arch = "x86_64") { [rows / 4 * 4, columns / 4 * 4] } else { [0, 0] };
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::*;
-        let y = y.place(0, (columns - 1) * y_step + rows);
-        for column in (0..whole[1]).step_by(4) {
-            for row in (0..whole[0]).step_by(4) {
-                // SAFETY: SSE is part of x86-64; x and y hold these elements by the assertion and by `place`.
-                unsafe {
-                    let x = x.as_ptr().add(row * x_step + column);
-                    let (mut a, mut b) = (_mm_loadu_ps(x), _mm_loadu_ps(x.add(x_step)));
-                    let (mut c, mut d) = (_mm_loadu_ps(x.add(2 * x_step)), _mm_loadu_ps(x.add(3 * x_step)));
-                    _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-                    let y = y.add(column * y_step + row);
-                    _mm_storeu_ps(y, a);
-                    _mm_storeu_ps(y.add(y_step), b);
-                    _mm_storeu_ps(y.add(2 * y_step), c);
-                    _mm_storeu_ps(y.add(3 * y_step), d);
-                }
+    let to = y.place(0, (planes - 1) * step + len);
+    if planes < W || len < BLOCK {
+        for (i, x) in x.iter().enumerate() {
+            for (r, &x) in x.iter().enumerate().take(planes) {
+                // SAFETY: inside y by `place`, and the caller vouches that nothing else touches it.
+                unsafe { *to.add(r * step + i) = x };
+            }
+        }
+        return;
+    }
+    for i in (0..len - BLOCK).step_by(BLOCK).chain([len - BLOCK]) {
+        // SAFETY: as above.
+        unsafe { blocks::write(&x[i..i + BLOCK], to.add(i), step) };
+    }
+}
+
+/// Four pixels of W planes.
+#[cfg(target_arch = "x86_64")]
+mod blocks {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    /// y[i, r] = x[r·step + i]
+    ///
+    /// # Safety
+    /// x holds these elements, y four vectors; with 16 lanes the processor has AVX-512F.
+    #[inline(always)]
+    pub unsafe fn read<const W: usize>(x: *const f32, step: usize, y: &mut [Lanes<W>]) {
+        assert!(y.len() == 4);
+        let y: *mut f32 = y.as_mut_ptr().cast();
+        // SAFETY: as the caller's; SSE is part of x86-64.
+        unsafe {
+            if W == 16 {
+                return read_wide(x, step, y);
+            }
+            for r in (0..W).step_by(4) {
+                let x = x.add(r * step);
+                let (mut a, mut b) = (_mm_loadu_ps(x), _mm_loadu_ps(x.add(step)));
+                let (mut c, mut d) = (_mm_loadu_ps(x.add(2 * step)), _mm_loadu_ps(x.add(3 * step)));
+                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+                _mm_storeu_ps(y.add(r), a);
+                _mm_storeu_ps(y.add(W + r), b);
+                _mm_storeu_ps(y.add(2 * W + r), c);
+                _mm_storeu_ps(y.add(3 * W + r), d);
             }
         }
     }
-    for row in 0..rows {
-        let first = if row < whole[0] { whole[1] } else { 0 };
-        for column in first..columns {
-            // SAFETY: the caller vouches that nothing else touches it.
-            unsafe { y.slice(column * y_step + row, 1)[0] = x[row * x_step + column] };
+
+    /// y[r·step + i] = x[i, r]
+    ///
+    /// # Safety
+    /// x is four vectors, y holds these elements; with 16 lanes the processor has AVX-512F.
+    #[inline(always)]
+    pub unsafe fn write<const W: usize>(x: &[Lanes<W>], y: *mut f32, step: usize) {
+        assert!(x.len() == 4);
+        let x: *const f32 = x.as_ptr().cast();
+        // SAFETY: as the caller's; SSE is part of x86-64.
+        unsafe {
+            if W == 16 {
+                return write_wide(x, y, step);
+            }
+            for r in (0..W).step_by(4) {
+                let (mut a, mut b) = (_mm_loadu_ps(x.add(r)), _mm_loadu_ps(x.add(W + r)));
+                let (mut c, mut d) = (_mm_loadu_ps(x.add(2 * W + r)), _mm_loadu_ps(x.add(3 * W + r)));
+                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+                let y = y.add(r * step);
+                _mm_storeu_ps(y, a);
+                _mm_storeu_ps(y.add(step), b);
+                _mm_storeu_ps(y.add(2 * step), c);
+                _mm_storeu_ps(y.add(3 * step), d);
+            }
+        }
+    }
+
+    /// Planes r, r + 4, r + 8 and r + 12 in the quarters of a vector.
+    ///
+    /// # Safety
+    /// The processor has AVX-512F, and x holds four elements of each.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn quarters(x: *const f32, step: usize) -> __m512 {
+        // SAFETY: as the caller's.
+        unsafe {
+            let v = _mm512_castps128_ps512(_mm_loadu_ps(x));
+            let v = _mm512_insertf32x4::<1>(v, _mm_loadu_ps(x.add(4 * step)));
+            let v = _mm512_insertf32x4::<2>(v, _mm_loadu_ps(x.add(8 * step)));
+            _mm512_insertf32x4::<3>(v, _mm_loadu_ps(x.add(12 * step)))
+        }
+    }
+
+    /// Turns the 4 by 4 elements of each quarter.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn turn([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+        let (low, high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        let (low, high) = (_mm512_castps_pd(low), _mm512_castps_pd(high));
+        let (more, most) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        let (more, most) = (_mm512_castps_pd(more), _mm512_castps_pd(most));
+        [
+            _mm512_castpd_ps(_mm512_unpacklo_pd(low, more)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(low, more)),
+            _mm512_castpd_ps(_mm512_unpacklo_pd(high, most)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(high, most)),
+        ]
+    }
+
+    /// # Safety
+    /// As [`read`] of 16 lanes.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn read_wide(x: *const f32, step: usize, y: *mut f32) {
+        // SAFETY: as the caller's.
+        unsafe {
+            let rows = [
+                quarters(x, step),
+                quarters(x.add(step), step),
+                quarters(x.add(2 * step), step),
+                quarters(x.add(3 * step), step),
+            ];
+            let [a, b, c, d] = turn(rows);
+            _mm512_storeu_ps(y, a);
+            _mm512_storeu_ps(y.add(16), b);
+            _mm512_storeu_ps(y.add(32), c);
+            _mm512_storeu_ps(y.add(48), d);
+        }
+    }
+
+    /// # Safety
+    /// As [`write`] of 16 lanes.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn write_wide(x: *const f32, y: *mut f32, step: usize) {
+        // SAFETY: as the caller's.
+        unsafe {
+            let pixels = [
+                _mm512_loadu_ps(x),
+                _mm512_loadu_ps(x.add(16)),
+                _mm512_loadu_ps(x.add(32)),
+                _mm512_loadu_ps(x.add(48)),
+            ];
+            for (r, v) in turn(pixels).into_iter().enumerate() {
+                let y = y.add(r * step);
+                _mm_storeu_ps(y, _mm512_castps512_ps128(v));
+                _mm_storeu_ps(y.add(4 * step), _mm512_extractf32x4_ps::<1>(v));
+                _mm_storeu_ps(y.add(8 * step), _mm512_extractf32x4_ps::<2>(v));
+                _mm_storeu_ps(y.add(12 * step), _mm512_extractf32x4_ps::<3>(v));
+            }
+        }
+    }
+}
+
+/// Four pixels of W planes, in plain loops.
+#[cfg(not(target_arch = "x86_64"))]
+mod blocks {
+    use super::Lanes;
+
+    /// y[i, r] = x[r·step + i]
+    ///
+    /// # Safety
+    /// x holds these elements.
+    #[inline(always)]
+    pub unsafe fn read<const W: usize>(x: *const f32, step: usize, y: &mut [Lanes<W>]) {
+        for (i, y) in y.iter_mut().enumerate() {
+            for (r, y) in y.iter_mut().enumerate() {
+                // SAFETY: as the caller's.
+                *y = unsafe { *x.add(r * step + i) };
+            }
+        }
+    }
+
+    /// y[r·step + i] = x[i, r]
+    ///
+    /// # Safety
+    /// y holds these elements.
+    #[inline(always)]
+    pub unsafe fn write<const W: usize>(x: &[Lanes<W>], y: *mut f32, step: usize) {
+        for (i, x) in x.iter().enumerate() {
+            for (r, x) in x.iter().enumerate() {
+                // SAFETY: as the caller's.
+                unsafe { *y.add(r * step + i) = *x };
+            }
         }
     }
 }

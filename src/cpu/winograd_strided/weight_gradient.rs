@@ -6,7 +6,7 @@ use super::super::parallel::{for_chunks, for_tasks};
 use super::super::product::Shared;
 use super::super::simd::{Isa, vectorized};
 use super::super::tile::{Multiply, Tile, TileProduct, with_tile};
-use super::lanes::{Pixels, turn};
+use super::lanes::{Pixels, turn_out};
 use super::weights::taps_of_places;
 use super::{PLACES, Panels, Plan, TILES};
 use std::ops::Range;
@@ -170,7 +170,7 @@ fn finish<const W: usize, const MR: usize, const NR: usize>(
                 let at = ((panel * MR + r) * plan.c + block * W) * 16;
                 let channels = (plan.c - block * W).min(W);
                 // SAFETY: every weight belongs to one unit.
-                unsafe { turn([16, channels], taps.as_flattened(), W, dw.part(at), 16) };
+                unsafe { turn_out(&taps, channels, dw.part(at), 16) };
             }
         }
     }

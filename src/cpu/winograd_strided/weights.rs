@@ -1,8 +1,7 @@
 //! Kernels and the sums of their taps.
 
-use super::super::product::Shared;
 use super::PLACES;
-use super::lanes::{Lanes, add, turn};
+use super::lanes::{Lanes, add, turn_in};
 
 /// A 4x4 kernel of each of some neighbouring channels.
 pub type Taps<const W: usize> = [Lanes<W>; 16];
@@ -11,8 +10,7 @@ pub type Taps<const W: usize> = [Lanes<W>; 16];
 #[inline(always)]
 pub fn read_taps<const W: usize>(w: &[f32], step: usize, channels: usize) -> Taps<W> {
     let mut taps = [[0.0; W]; 16];
-    // SAFETY: nobody else has the taps.
-    unsafe { turn([channels, 16], w, step, Shared::new(taps.as_flattened_mut()), W) };
+    turn_in(w, step, channels, &mut taps);
     taps
 }
 
