@@ -124,9 +124,9 @@ fn edges() -> Vec<Case> {
         ("3x3 many channels", [2, 33, 17, 23], [41, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("3x3 many channels, valid", [1, 40, 34, 20], [33, 40, 3, 3], conv([1, 1], [0; 4], [1, 1], 1)),
         ("3x3 many channels, uneven", [5, 32, 6, 5], [35, 32, 3, 3], conv([1, 1], [2, 0, 1, 2], [1, 1], 1)),
-        ("4x4 many channels", [9, 33, 16, 14], [37, 33, 4, 4], conv([2, 2], [1; 4], [1, 1], 1)),
-        ("4x4 many channels, wide", [1, 32, 18, 104], [34, 32, 4, 4], conv([2, 2], [0, 3, 2, 1], [1, 1], 1)),
-        ("4x4 many channels, uneven", [6, 34, 13, 12], [33, 34, 4, 4], conv([2, 2], [3, 1, 1, 2], [1, 1], 1)),
+        ("4x4 many channels", [9, 45, 16, 14], [60, 45, 4, 4], conv([2, 2], [1; 4], [1, 1], 1)),
+        ("4x4 many channels, wide", [1, 32, 18, 104], [62, 32, 4, 4], conv([2, 2], [0, 3, 2, 1], [1, 1], 1)),
+        ("4x4 many channels, uneven", [6, 47, 13, 12], [63, 47, 4, 4], conv([2, 2], [3, 1, 1, 2], [1, 1], 1)),
     ];
     rows.into_iter()
         .flat_map(|(what, x, w, settings)| faces(&format!("edge {what}"), x, w, settings))

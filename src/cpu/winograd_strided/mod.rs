@@ -14,6 +14,8 @@
 mod images;
 mod kernel;
 mod lanes;
+#[cfg(test)]
+mod tests;
 mod transforms;
 mod weight_gradient;
 mod weights;
