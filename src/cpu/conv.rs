@@ -8,7 +8,7 @@ use super::parallel::{for_rows, for_tasks};
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
-use super::{conv_weight, winograd, winograd_strided};
+use super::{conv_weight, winograd};
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -255,10 +255,7 @@ pub fn forward(s: &Sizes, x: &[f32], w: &[f32], y: &mut [f32]) {
     if let Some([n, o, k]) = s.dense() {
         return matmul(y, Matrix::new(x, n, k, k), Matrix::new(w, o, k, k).t());
     }
-    if let Some(face) = winograd::Face::forward(s) {
-        return winograd::convolve(&face, x, w, y);
-    }
-    if let Some(plan) = winograd_strided::Plan::of(s) {
+    if let Some(plan) = winograd::Plan::of(s) {
         return plan.forward(x, w, y);
     }
     with_tile!(Isa::best(), tiled_forward, (s, x, w, y));
@@ -337,10 +334,7 @@ pub fn input_gradient(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if let Some([n, o, k]) = s.dense() {
         return matmul(dx, Matrix::new(dy, n, o, o), Matrix::new(w, o, k, k));
     }
-    if let Some(face) = winograd::Face::input_gradient(s) {
-        return winograd::convolve(&face, dy, w, dx);
-    }
-    if let Some(plan) = winograd_strided::Plan::of(s) {
+    if let Some(plan) = winograd::Plan::of(s) {
         return plan.input_gradient(dy, w, dx);
     }
     with_tile!(Isa::best(), tiled_input_gradient, (s, dy, w, dx));
@@ -440,7 +434,7 @@ pub fn weight_gradient(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if let Some([n, o, k]) = s.dense() {
         return matmul(dw, Matrix::new(dy, n, o, o).t(), Matrix::new(x, n, k, k));
     }
-    if let Some(plan) = winograd_strided::Plan::of(s) {
+    if let Some(plan) = winograd::Plan::of(s) {
         return plan.weight_gradient(x, dy, dw);
     }
     with_tile!(Isa::best(), conv_weight::gradient, (s, x, dy, dw));

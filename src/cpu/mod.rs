@@ -16,6 +16,5 @@ mod tile;
 mod tile_avx512;
 mod tile_rows;
 mod winograd;
-mod winograd_strided;
 
 pub use buffer::{CpuBuffer, NoMemory, try_zeros};

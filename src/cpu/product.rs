@@ -146,17 +146,6 @@ impl<'a> Shared<'a> {
         Shared { start: unsafe { self.start.add(at) }, len: self.len - at, life: self.life }
     }
 
-    /// The elements at..at + len.
-    ///
-    /// # Safety
-    /// Nothing else reads or writes these elements while it lives.
-    #[inline(always)]
-    pub unsafe fn slice(&self, at: usize, len: usize) -> &'a mut [f32] {
-        assert!(at + len <= self.len);
-        // SAFETY: inside the slice that is borrowed, and the caller vouches that nothing else touches the elements.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
-    }
-
     /// Where the elements at..at + len begin.
     #[inline(always)]
     pub fn place(&self, at: usize, len: usize) -> *mut f32 {

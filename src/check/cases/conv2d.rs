@@ -121,9 +121,9 @@ fn edges() -> Vec<Case> {
         // Images in chunks on the cpu, the last one smaller.
         ("batch 17 stride 2", [17, 6, 28, 27], [10, 3, 4, 4], conv([2, 2], [1; 4], [1, 1], 2)),
         // From 32 channels on these are computed by Winograd's algorithm on the cpu.
-        ("3x3 many channels", [2, 33, 17, 23], [41, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
-        ("3x3 many channels, valid", [1, 40, 34, 20], [33, 40, 3, 3], conv([1, 1], [0; 4], [1, 1], 1)),
-        ("3x3 many channels, uneven", [5, 32, 6, 5], [35, 32, 3, 3], conv([1, 1], [2, 0, 1, 2], [1, 1], 1)),
+        ("3x3 many channels", [2, 45, 17, 23], [60, 45, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
+        ("3x3 many channels, valid", [1, 46, 34, 20], [62, 46, 3, 3], conv([1, 1], [0; 4], [1, 1], 1)),
+        ("3x3 many channels, uneven", [8, 60, 6, 5], [50, 60, 3, 3], conv([1, 1], [2, 0, 1, 2], [1, 1], 1)),
         ("4x4 many channels", [9, 45, 16, 14], [60, 45, 4, 4], conv([2, 2], [1; 4], [1, 1], 1)),
         ("4x4 many channels, wide", [1, 32, 18, 104], [62, 32, 4, 4], conv([2, 2], [0, 3, 2, 1], [1, 1], 1)),
         ("4x4 many channels, uneven", [6, 47, 13, 12], [63, 47, 4, 4], conv([2, 2], [3, 1, 1, 2], [1, 1], 1)),

@@ -7,26 +7,6 @@ use std::ops::Range;
 /// One value of each of some neighbouring channels.
 pub type Lanes<const W: usize> = [f32; W];
 
-/// a + b
-#[inline(always)]
-pub fn add<const W: usize>(a: &Lanes<W>, b: &Lanes<W>) -> Lanes<W> {
-    let mut y = [0.0; W];
-    for l in 0..W {
-        y[l] = a[l] + b[l];
-    }
-    y
-}
-
-/// a − b
-#[inline(always)]
-pub fn subtract<const W: usize>(a: &Lanes<W>, b: &Lanes<W>) -> Lanes<W> {
-    let mut y = [0.0; W];
-    for l in 0..W {
-        y[l] = a[l] - b[l];
-    }
-    y
-}
-
 /// Images [N, channels, height, width] of which a block of channels is read or written.
 #[derive(Clone, Copy)]
 pub struct Images {

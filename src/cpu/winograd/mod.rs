@@ -1,32 +1,28 @@
-//! 4x4 convolutions of stride 2 by Winograd's F(2x2, 2x2): 9 products instead of 16 for each four results.
+//! Winograd's convolutions: fewer products than terms, 16 instead of 36 (3x3, stride 1) or 9 instead of 16 (4x4, stride 2).
 //!
-//! With stride 2 the even and odd taps of the kernel meet even and odd pixels: a 4x4 convolution is a sum of four 2x2
-//! convolutions of stride 1, one for each phase of the pixels. Along an axis two results y0 = d0·g0 + d1·g1 and
-//! y1 = d1·g0 + d2·g1 take three products: y0 = m0 + m1 and y1 = m1 + m2 of m0 = (d0 − d1)·g0, m1 = d1·(g0 + g1) and
-//! m2 = (d2 − d1)·g1 (Winograd 1980; Lavin and Gray 2016). With B, G and A for the sums that make the places of d, of g and
-//! of the results, y = Aᵀ(Gg ⊙ Bd). The form is linear in each of d and g, so its two gradients are the adjoint forms,
-//! with the same few products: dd = Bᵀ(Gg ⊙ A dy) and dg = Gᵀ(A dy ⊙ Bd).
+//! A tile of 2x2 results is y = Aᵀ(Gg ⊙ Bd), where B, G and A are sums that make the places of a tile from its pixels d, of a
+//! kernel from its taps g, and the results from the places. The form is linear in d and in g, so its gradients are the
+//! adjoint forms with as few products: dg = Gᵀ(A dy ⊙ Bd), dd = Bᵀ(Gg ⊙ A dy). The latter is taken for stride 2; at stride 1
+//! the input gradient is the convolution with the turned kernel. `form` has the sums.
 //!
-//! The sums over channels (for the weights: over tiles) stand between the transforms, so that each of the nine places of a
-//! tile is a matrix product. Between planes of images and products, channels lie side by side in lanes: then every sum of a
+//! The sums over channels (for the weights: over tiles) stand between the transforms, so that each place of a tile is a
+//! matrix product. Between planes of images and products, channels lie side by side in lanes: then every sum of a
 //! transform is one vector operation, whatever the size of the image.
 
+mod form;
 mod images;
 mod kernel;
 mod lanes;
 #[cfg(test)]
 mod tests;
-mod transforms;
+mod tiles;
+mod vector;
 mod weight_gradient;
-mod weights;
 
 use super::conv::Sizes;
+use form::{Square, Strided};
+use images::Face;
 use std::ops::Range;
-
-pub use images::Face;
-
-/// Places of a transformed tile.
-const PLACES: usize = 9;
 
 /// Channels on either side and tiles from which on the transforms are worth it.
 const LEAST_CHANNELS: usize = 32;
@@ -36,19 +32,17 @@ const LEAST_TILES: usize = 64;
 const TILES: usize = 64;
 const MOST_TILES: usize = 144;
 
-/// Calls `$function::<W>($arguments)` with the lanes of a vector of the instruction set.
-macro_rules! with_lanes {
-    ($function:path, ($($argument:expr),* $(,)?)) => {{
-        use $function as lanes;
-        match $crate::cpu::simd::Isa::best() {
-            $crate::cpu::simd::Isa::Avx512 => lanes::<16>($($argument),*),
-            _ => lanes::<8>($($argument),*),
-        }
-    }};
-}
+/// What is computed for lanes and tiles that are filled up must leave so much of the gain: 36 products to 16, or 16 to 9.
+const MOST_WASTE: [f64; 2] = [1.8, 1.5];
 
-/// A 4x4 convolution of stride 2 in tiles of 2x2 results, if that pays.
+/// Elements between the places of a tile beside what they hold: distances that are powers of two would all meet in the same lines
+/// of the cache.
+const APART: usize = 48;
+
+/// A convolution in tiles of 2x2 results, if that pays.
 pub struct Plan {
+    /// Whether its kernels are 4x4 of stride 2; otherwise 3x3 of stride 1.
+    strided: bool,
     n: usize,
     /// Channels of pixels and of results.
     c: usize,
@@ -65,29 +59,56 @@ pub struct Plan {
 impl Plan {
     /// The rule looks at shapes only.
     pub fn of(s: &Sizes) -> Option<Plan> {
-        let shape = s.groups == 1 && s.kernel == [4, 4] && s.stride == [2, 2] && s.dilation == [1, 1];
-        let plan =
-            Plan { n: s.n, c: s.c, o: s.o, x: s.x, y: s.y, before: s.before, grid: s.y.map(|len| len.div_ceil(2)) };
-        let tiles = s.n * plan.grid[0] * plan.grid[1];
+        let strided = match (s.kernel, s.stride) {
+            ([4, 4], [2, 2]) => true,
+            ([3, 3], [1, 1]) => false,
+            _ => return None,
+        };
+        // The input gradient of the square form has 2 − before zeros around.
+        let shape = s.groups == 1 && s.dilation == [1, 1] && (strided || s.before.iter().all(|&before| before <= 2));
+        let grid = s.y.map(|len| len.div_ceil(2));
+        let plan = Plan { strided, n: s.n, c: s.c, o: s.o, x: s.x, y: s.y, before: s.before, grid };
+        let tiles = s.n * grid[0] * grid[1];
         let large = s.c.min(s.o) >= LEAST_CHANNELS && tiles >= LEAST_TILES;
-        // What is computed for lanes and tiles that are filled up must not eat the gain, 16 products to 9.
-        let whole = 4 * tiles * s.c.next_multiple_of(16) * s.o.next_multiple_of(32);
-        (shape && large && whole as f64 <= 1.5 * (s.n * s.y[0] * s.y[1] * s.c * s.o) as f64).then_some(plan)
+        let c = s.c.next_multiple_of(if strided { 16 } else { 32 });
+        let whole = (4 * tiles * c * s.o.next_multiple_of(32)) as f64;
+        let needed = (s.n * s.y[0] * s.y[1] * s.c * s.o) as f64;
+        (shape && large && whole <= MOST_WASTE[usize::from(strided)] * needed).then_some(plan)
     }
 
     /// y = conv2d(x, w). Writes all of y.
     pub fn forward(&self, x: &[f32], w: &[f32], y: &mut [f32]) {
-        with_lanes!(images::convolve, (self, Face::Forward, x, w, y));
+        if self.strided {
+            images::convolve::<Strided>(self, Face::Results, false, x, w, y);
+        } else {
+            images::convolve::<Square>(self, Face::Results, false, x, w, y);
+        }
     }
 
     /// dx from dy and w. Writes all of dx.
     pub fn input_gradient(&self, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-        with_lanes!(images::convolve, (self, Face::InputGradient, dy, w, dx));
+        if self.strided {
+            return images::convolve::<Strided>(self, Face::Pixels, false, dy, w, dx);
+        }
+        let turned = Plan {
+            c: self.o,
+            o: self.c,
+            x: self.y,
+            y: self.x,
+            before: self.before.map(|before| 2 - before),
+            grid: self.x.map(|len| len.div_ceil(2)),
+            ..*self
+        };
+        images::convolve::<Square>(&turned, Face::Results, true, dy, w, dx);
     }
 
     /// dw from x and dy. Writes all of dw.
     pub fn weight_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        weight_gradient::weight_gradient(self, x, dy, dw);
+        if self.strided {
+            weight_gradient::weight_gradient::<Strided>(self, x, dy, dw);
+        } else {
+            weight_gradient::weight_gradient::<Square>(self, x, dy, dw);
+        }
     }
 
     /// Groups of about `wanted` tiles: whole images, or strips of large ones. Where strips of results overlap, they begin one row of
@@ -132,6 +153,7 @@ struct Group {
 
 /// Transformed images: for each place, panel and tile `width` channels side by side.
 struct Panels {
+    places: usize,
     width: usize,
     count: usize,
     tiles: usize,
@@ -139,12 +161,12 @@ struct Panels {
 
 impl Panels {
     fn len(&self) -> usize {
-        PLACES * self.place()
+        self.places * self.place()
     }
 
     /// Elements from one place to the next.
     fn place(&self) -> usize {
-        self.count * self.tiles * self.width
+        self.count * self.tiles * self.width + APART
     }
 
     /// Where channel `column` of a tile lies in the first place.
