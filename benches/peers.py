@@ -6,10 +6,17 @@
 Two threads (`--threads N`), f32, training steps in the frozen kind: the discriminator's weight gradients are not
 computed in the generator's half, which works on the discriminator step's fakes. Each row is timed with both memory
 formats and says which; medians of five. Run it and `toile bench --device cpu` one after the other on an idle machine.
+
+Workloads run each in a process of its own, as those of `toile bench` do: seconds from its start to the end of its first
+step, its peak resident memory, what it held of that after importing PyTorch, and the networks' parameters. The parameters
+are those of toile's networks (a test in src/bench holds the same numbers).
 """
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import time
 
 import numpy
@@ -48,10 +55,6 @@ class Bench:
         if self.wants(name):
             taken = self.seconds(run)
             print(f"{name:34} {kind:14} {amount / taken * 1e-9:9.1f} {unit:8} {taken * 1e3:9.3f} ms", flush=True)
-
-    def step(self, name, kind, run):
-        if self.wants(name):
-            print(f"{name:34} {kind:14} {self.seconds(run) * 1e3:28.2f} ms", flush=True)
 
 
 # Networks. Shapes as in toile's recipes: images NCHW.
@@ -115,6 +118,34 @@ def cyclegan_generator(n=64):
     )
 
 
+class CriticBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, each way halved by a mean over 2x2 where `half` is set; `first`: without the
+    activation before, and with the shortcut's 1x1 convolution after the mean, not before."""
+
+    def __init__(self, a, b, half=False, first=False):
+        super().__init__()
+        same = lambda a, k: nn.Conv2d(a, b, k, padding=k // 2)
+        mean = [nn.AvgPool2d(2)] if half else []
+        before = [] if first else [nn.ReLU()]  # not in place: the shortcut needs its input, too
+        self.body = nn.Sequential(*before, same(a, 3), nn.ReLU(True), same(b, 3), *mean)
+        shortcut = [*mean, same(a, 1)] if first else [same(a, 1), *mean] if half else []
+        self.shortcut = nn.Sequential(*shortcut)
+
+    def forward(self, x):
+        return self.body(x) + self.shortcut(x)
+
+
+def wgan_gp_critic(n=128):
+    """Gulrajani et al. 2017, appendix F: CIFAR's critic, without normalisation."""
+    blocks = [CriticBlock(3, n, True, True), CriticBlock(n, n, True), CriticBlock(n, n), CriticBlock(n, n)]
+    critic = nn.Sequential(*blocks, nn.ReLU(True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n, 1))
+    for layer in critic.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return critic
+
+
 # Steps.
 
 
@@ -145,22 +176,104 @@ def adversarial_step(networks, z, real, layout, eps):
     return step
 
 
-LAYOUTS = [("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)]
+def wgan_gp_step(critic, real, fake, layout):
+    """E[D(fake)] - E[D(real)] + 10 E[(|dD/dx| - 1)^2] at x on straight lines between real and fake, and Adam."""
+    critic, real, fake = (of.to(memory_format=layout) for of in (critic, real, fake))
+    adam = torch.optim.Adam(critic.parameters(), 2e-4, (0.0, 0.9), 1e-8, fused=True)
+    between = torch.lerp(real, fake, torch.rand(len(real), 1, 1, 1))
+
+    def step():
+        x = between.detach().requires_grad_()
+        [slope] = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+        penalty = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        loss = critic(fake).mean() - critic(real).mean() + penalty
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        return loss.item()
+
+    return step
 
 
-def workloads(bench):
-    for kind, layout in LAYOUTS:
-        if bench.wants("W1"):
-            step = adversarial_step(seed_networks(), torch.randn(64, 100), torch.rand(64, 3, 28, 28), layout, 1e-7)
-            bench.step("W1 seed step, batch 64", kind, step)
-        if bench.wants("W2"):
-            step = adversarial_step(dcgan_networks(), torch.randn(16, 100), torch.rand(16, 3, 64, 64), layout, 1e-8)
-            bench.step("W2 DCGAN-64 step, batch 16", kind, step)
-        if bench.wants("W4"):
-            generator = cyclegan_generator().to(memory_format=layout).eval()
-            x = torch.rand(1, 3, 128, 128).to(memory_format=layout)
-            with torch.inference_mode():
-                bench.step("W4 CycleGAN generator, 1x3x128x128", kind, lambda: generator(x))
+def inference_step(generator, x, layout):
+    generator, x = generator.to(memory_format=layout).eval(), x.to(memory_format=layout)
+
+    def step():
+        with torch.inference_mode():
+            generator(x)
+
+    return step
+
+
+# Workloads. Each function makes the networks and their step.
+
+
+def seed(layout):
+    networks = seed_networks()
+    return networks, adversarial_step(networks, torch.randn(64, 100), torch.rand(64, 3, 28, 28), layout, 1e-7)
+
+
+def dcgan(layout):
+    networks = dcgan_networks()
+    return networks, adversarial_step(networks, torch.randn(16, 100), torch.rand(16, 3, 64, 64), layout, 1e-8)
+
+
+def cyclegan(layout):
+    generator = cyclegan_generator()
+    return [generator], inference_step(generator, torch.rand(1, 3, 128, 128), layout)
+
+
+def wgan_gp(layout):
+    critic = wgan_gp_critic()
+    real, fake = torch.rand(16, 3, 32, 32) * 2 - 1, torch.rand(16, 3, 32, 32) * 2 - 1
+    return [critic], wgan_gp_step(critic, real, fake, layout)
+
+
+WORKLOADS = {
+    "W1 seed step, batch 64": seed,
+    "W2 DCGAN-64 step, batch 16": dcgan,
+    "W4 CycleGAN generator, 1x3x128x128": cyclegan,
+    "WGAN-GP critic step, batch 16": wgan_gp,
+}
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def memory(field):
+    """Bytes that Linux says this process holds: VmRSS now, VmHWM at most so far. None on other systems."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith(field))
+    except (OSError, StopIteration):
+        return None
+
+
+def one_workload(bench, name, kind):
+    """In the process of its own: says when the first step is done, and what it measured."""
+    imported = memory("VmHWM")
+    networks, step = WORKLOADS[name](LAYOUTS[kind])
+    first = step()
+    print("first", flush=True)
+    taken = bench.seconds(step)
+    parameters = sum(p.numel() for network in networks for p in network.parameters())
+    print(json.dumps({"seconds": taken, "peak": memory("VmHWM"), "imported": imported, "parameters": parameters,
+                      "first": first}))
+
+
+def workloads(bench, options):
+    mib = lambda of: "-" if of is None else of >> 20
+    for name in filter(bench.wants, WORKLOADS):
+        for kind in LAYOUTS:
+            start = time.perf_counter()
+            command = [sys.executable, __file__, "--one", name, kind, *options]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+                lines = [(line, time.perf_counter() - start) for line in child.stdout]
+            if child.returncode != 0:
+                sys.exit(f"{name}: the process that measured it ended with {child.returncode}")
+            (_, first), (result, _) = lines
+            r = json.loads(result)
+            loss = "" if r["first"] is None else f", first loss {r['first']}"
+            print(f"{name:34} {kind:14} {r['seconds'] * 1e3:9.2f} ms   first step after {first:5.2f} s   peak {mib(r['peak'])} MiB "
+                  f"({mib(r['imported'])} after importing)   {r['parameters']} parameters{loss}", flush=True)
 
 
 # Kernels.
@@ -173,7 +286,7 @@ def kernels(bench):
         c, d = a.numpy(), b.numpy()
         bench.rate(f"matmul {n}", "numpy", 2 * n**3, "GFLOP/s", lambda: numpy.matmul(c, d))
     flop = 2 * 32 * 128 * 256 * 1024
-    for kind, layout in LAYOUTS:
+    for kind, layout in LAYOUTS.items():
         x, dy = (torch.randn(*s).to(memory_format=layout) for s in [(32, 64, 32, 32), (32, 128, 16, 16)])
         w = torch.randn(128, 64, 4, 4).to(memory_format=layout)
         back = lambda mask: torch.ops.aten.convolution_backward(
@@ -210,17 +323,20 @@ def main():
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (2)")
     parser.add_argument("--processor", action="store_true",
                         help="for busy machines: one thread, half its processor time in place of two threads' time")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.processor:
         arguments.threads = 1
     torch.manual_seed(1)
     torch.set_num_threads(arguments.threads)
+    bench = Bench(arguments.filter, arguments.processor)
+    if arguments.one:
+        return one_workload(bench, *arguments.one)
     print(f"PyTorch {torch.__version__} ({torch.backends.cpu.get_cpu_capability()}), numpy {numpy.__version__}, "
           f"{torch.get_num_threads()} threads")
     if arguments.processor:
         print("half the processor time of one thread")
-    bench = Bench(arguments.filter, arguments.processor)
-    workloads(bench)
+    workloads(bench, ["--threads", str(arguments.threads), *(["--processor"] if arguments.processor else [])])
     kernels(bench)
 
 

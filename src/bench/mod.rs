@@ -8,6 +8,7 @@ mod kernels;
 mod limits;
 mod profile;
 mod tune;
+mod wgan_gp;
 mod workloads;
 
 pub use clock::{Timing, peak_memory, processor, time};

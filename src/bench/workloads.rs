@@ -5,16 +5,17 @@
 //! latent vectors and images are made beforehand.
 
 use super::clock::{RUNS, peak_memory};
-use crate::autograd::grad_all;
+use super::wgan_gp::{ResNetCritic, critic_step};
 use crate::error::{Error, Result};
 use crate::models::{self, Down, LayerSpec::Sigmoid, ResnetSpec, Up};
 use crate::nn::init::Initializer;
-use crate::nn::{Conv2dLayer, ConvPadding, Init, Linear, Mode, Module, Parameter};
-use crate::ops::Pool2d;
-use crate::optim::{Adam, AdamConfig, AdamConvention};
+use crate::nn::{Init, Mode, Module, Sequential};
+use crate::optim::{AdamConfig, AdamConvention};
 use crate::rng::{Domain, Stream};
+use crate::tensor::plan::{is_planning, plan};
 use crate::tensor::{Device, Tensor, no_grad};
-use crate::train::{Gan, Recipe, loss};
+use crate::train::memory::{available_memory, own_memory};
+use crate::train::{Gan, Recipe};
 use std::time::Instant;
 
 /// Which network in which step.
@@ -53,12 +54,12 @@ impl Workload {
     ];
 
     /// How time and memory grow with the batch, the image size and the width, the others as they are.
-    pub fn growth() -> Vec<Workload> {
+    pub fn growth() -> [(&'static str, [Workload; 4]); 3] {
         let [_, dcgan, cyclegan, _] = Workload::STANDARD;
         let batches = [4, 8, 16, 32].map(|batch| Workload { batch, ..dcgan });
         let sizes = [64, 96, 128, 192].map(|size| Workload { size, ..cyclegan });
         let widths = [16, 32, 64, 96].map(|width| Workload { width, ..dcgan });
-        [&batches[..], &sizes, &widths].concat()
+        [("batch", batches), ("image size", sizes), ("width", widths)]
     }
 
     /// `w1`, `w2`, `w4` or `wgan-gp`, as on the command line.
@@ -78,6 +79,51 @@ impl Workload {
     pub fn named(key: &str) -> Result<Workload> {
         let known = Workload::STANDARD.iter().find(|workload| workload.key() == key);
         known.copied().ok_or_else(|| Error::Usage(format!("no workload {key:?}: there are w1, w2, w4 and wgan-gp")))
+    }
+
+    /// Refuses sizes that the network cannot have, and a step that does not fit into the memory that is free now, where the
+    /// system tells.
+    ///
+    /// # Errors
+    /// What there may be, or both sizes of memory.
+    pub fn check(&self, device: &Device) -> Result<()> {
+        self.check_sizes()?;
+        let (walked, planned) = plan(|| {
+            let mut work = Work::new(self, &Device::Cpu)?;
+            work.step()?;
+            work.step()
+        });
+        walked?;
+        let needed = if matches!(device, Device::Reference) { 2 * planned.live } else { planned.resident };
+        match available_memory() {
+            Some(free) if needed > free && !own_memory(device) => Err(Error::Usage(format!(
+                "{self}: takes about {} MiB, but {} MiB are free: take a smaller --batch, --size or --width",
+                needed >> 20,
+                free >> 20
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        let Workload { network, batch, size, width } = *self;
+        let refuse = |why: String| Err(Error::Usage(format!("--profile {}: {why}", self.key())));
+        match network {
+            Network::Seed if (size, width) != (28, 64) => {
+                refuse("the seed recipe's --size is 28 and its --width 64; only --batch can be another".into())
+            }
+            Network::Dcgan if !size.is_power_of_two() || size < 16 => {
+                refuse(format!("--size {size}: a DCGAN's images have 16, 32, 64 … pixels a side"))
+            }
+            Network::Cyclegan | Network::WganGp if size % 4 != 0 || size < 8 => refuse(format!(
+                "--size {size}: takes a multiple of 4 from 8 on, because the network halves images twice"
+            )),
+            // So that no size of a tensor overflows.
+            _ if [batch, size, size, width].into_iter().try_fold(1, usize::checked_mul).is_none_or(|n| n > 1 << 40) => {
+                refuse(format!("--batch {batch} --size {size} --width {width} are too large together"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -103,7 +149,11 @@ impl Work {
     /// What went wrong on the device, or sizes that the network cannot have.
     pub fn new(workload: &Workload, device: &Device) -> Result<Work> {
         let Workload { batch, size, width, .. } = *workload;
+        workload.check_sizes()?;
         let images = |i: u64| {
+            if is_planning() {
+                return Tensor::zeros(device, [batch, 3, size, size]);
+            }
             let values = Stream::new(1, Domain::Test, i).uniform_vec(batch * 3 * size * size, -1.0, 1.0);
             Tensor::new(device, [batch, 3, size, size], &values)
         };
@@ -114,13 +164,17 @@ impl Work {
             }
             Network::Dcgan => adversarial_step(Gan::new(&dcgan(workload)?, device)?, images(0)),
             Network::Cyclegan => {
-                let published = Init::Normal { std: 0.02, gamma_std: 0.0 };
-                let spec = ResnetSpec { ngf: width, blocks: 9, down: Down::Stride, up: Up::Transposed };
-                let generator = spec.build([3, 3], &mut Initializer::new(device, published, 1, 0));
+                let generator = cyclegan(width, device);
                 let x = images(0);
-                Box::new(move || no_grad(|| generator.forward(&x, Mode::Inference)).to_vec().map(|_| ()))
+                Box::new(move || {
+                    let y = no_grad(|| generator.forward(&x, Mode::Inference));
+                    if is_planning() { Ok(()) } else { y.to_vec().map(|_| ()) }
+                })
             }
-            Network::WganGp => wgan_gp_step(ResNetCritic::new(device, width), images(0), images(1), device),
+            Network::WganGp => {
+                let mut step = critic_step(ResNetCritic::new(device, width), images(0), images(1));
+                Box::new(move || step().map(|_| ()))
+            }
         }))
     }
 
@@ -143,12 +197,16 @@ fn adversarial_step(mut gan: Gan, real: Tensor) -> Box<dyn FnMut() -> Result<()>
     })
 }
 
+/// CycleGAN's generator with nine blocks, as published (Zhu et al. 2017).
+fn cyclegan(width: usize, device: &Device) -> Sequential {
+    let published = Init::Normal { std: 0.02, gamma_std: 0.0 };
+    let spec = ResnetSpec { ngf: width, blocks: 9, down: Down::Stride, up: Up::Transposed };
+    spec.build([3, 3], &mut Initializer::new(device, published, 1, 0))
+}
+
 /// PyTorch's DCGAN example (Radford et al. 2015): 4x4 kernels, batch norm but at the ends, no biases.
 fn dcgan(workload: &Workload) -> Result<Recipe> {
     let Workload { batch, size, width, .. } = *workload;
-    if !size.is_power_of_two() || size < 16 {
-        return Err(Error::Usage(format!("a DCGAN's images have 16, 32, 64 … pixels a side, not {size}")));
-    }
     let widths: Vec<usize> = (0..size.ilog2() - 2).map(|i| width << i).collect(); // of layers at size / 2 … 4 pixels
     let falling: Vec<usize> = widths.iter().rev().copied().collect();
     // The published network ends in a sigmoid, and its loss takes probabilities.
@@ -164,75 +222,8 @@ fn dcgan(workload: &Workload) -> Result<Recipe> {
     Ok(recipe)
 }
 
+/// As PyTorch's DCGAN example has it.
 const ADAM: AdamConfig = AdamConfig { lr: 2e-4, betas: [0.5, 0.999], eps: 1e-8, convention: AdamConvention::Torch };
-
-/// The CIFAR critic of WGAN-GP (Gulrajani et al. 2017, appendix F): a block that halves the image, one more, two plain
-/// ones, mean over the places, dense to one score; no normalisation.
-struct ResNetCritic {
-    convs: Vec<(String, Conv2dLayer)>,
-    dense: Linear,
-}
-
-impl ResNetCritic {
-    fn new(device: &Device, width: usize) -> ResNetCritic {
-        let init = &mut Initializer::new(device, Init::GlorotUniform, 1, 0);
-        let mut conv = |name: &str, from: usize, kernel: usize| {
-            (name.to_string(), Conv2dLayer::new(init, from, width, kernel, 1, ConvPadding::Same, true))
-        };
-        let mut convs = vec![conv("block1.conv1", 3, 3), conv("block1.conv2", width, 3), conv("block1.shortcut", 3, 1)];
-        convs.extend([
-            conv("block2.conv1", width, 3),
-            conv("block2.conv2", width, 3),
-            conv("block2.shortcut", width, 1),
-        ]);
-        convs.extend(["block3.conv1", "block3.conv2", "block4.conv1", "block4.conv2"].map(|name| conv(name, width, 3)));
-        ResNetCritic { convs, dense: Linear::new(init, width, 1, true) }
-    }
-}
-
-impl Module for ResNetCritic {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let conv = |i: usize, x: &Tensor| self.convs[i].1.forward(x, mode);
-        let half = |x: &Tensor| x.avg_pool2d(Pool2d::new(2).stride(2), false);
-        let mut h = half(&conv(1, &conv(0, x).relu())) + conv(2, &half(x)); // [N, C, H/2, W/2]
-        h = half(&conv(4, &conv(3, &h.relu()).relu())) + half(&conv(5, &h)); // [N, C, H/4, W/4]
-        for block in 0..2 {
-            h = &h + conv(7 + 2 * block, &conv(6 + 2 * block, &h.relu()).relu());
-        }
-        self.dense.forward(&h.relu().mean_axes(&[2, 3]), mode) // [N, 1]
-    }
-
-    fn parameters(&self) -> Vec<(String, Parameter)> {
-        let layers = self.convs.iter().map(|(name, layer)| (name.as_str(), layer as &dyn Module));
-        let layers = layers.chain([("dense", &self.dense as &dyn Module)]);
-        layers
-            .flat_map(|(name, layer)| layer.parameters().into_iter().map(move |(p, at)| (format!("{name}.{p}"), at)))
-            .collect()
-    }
-}
-
-/// E[D(x̃)] − E[D(x)] + 10·E[(‖∂D/∂x̂‖ − 1)²] on straight lines between real and fake, and Adam (Gulrajani et al. 2017).
-fn wgan_gp_step(critic: ResNetCritic, real: Tensor, fake: Tensor, device: &Device) -> Box<dyn FnMut() -> Result<()>> {
-    let config = AdamConfig { betas: [0.0, 0.9], ..ADAM };
-    let mut optimizer = Adam::new(config, critic.parameters());
-    let n = real.dim(0);
-    let alpha = Tensor::new(device, [n], &Stream::new(1, Domain::Test, 2).uniform_vec(n, 0.0, 1.0));
-    let between = no_grad(|| loss::between(&real, &fake, &alpha)); // [N, 3, H, W]
-    Box::new(move || {
-        let weights: Vec<Tensor> = critic.parameters().iter().map(|(_, p)| p.get()).collect();
-        let (gradients, loss) = {
-            let score = |x: &Tensor| critic.forward(x, Mode::Train);
-            let x = between.detach();
-            let norms = loss::slope_norms(&loss::slope(&score(&x), &x), 0.0);
-            let penalty = loss::gradient_penalty(&norms, 10.0, 1.0);
-            let loss = score(&fake).mean() - score(&real).mean() + penalty;
-            (grad_all(&loss, &weights.iter().collect::<Vec<_>>()), loss.detach())
-        };
-        drop(weights);
-        optimizer.step(&gradients)?;
-        loss.item().map(|_| ())
-    })
-}
 
 /// What a workload took in a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -284,4 +275,49 @@ pub fn measure_steps(
             _ => None,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(module: &dyn Module) -> usize {
+        module.parameters().iter().map(|(_, parameter)| parameter.get().len()).sum()
+    }
+
+    /// benches/peers.py prints the same numbers for PyTorch's twins of these networks.
+    #[test]
+    fn the_networks_have_as_many_parameters_as_those_that_peers_are_timed_with() {
+        let [w1, w2, w4, critic] = Workload::STANDARD;
+        let adversarial = |recipe: Recipe| {
+            let (gan, _) = plan(|| Gan::new(&recipe, &Device::Cpu).unwrap());
+            count(&gan.generator) + count(&gan.discriminator)
+        };
+        assert_eq!(adversarial(Recipe::load("seed", &[]).unwrap()), 193_417, "{w1}");
+        assert_eq!(adversarial(dcgan(&w2).unwrap()), 6_342_272, "{w2}");
+        assert_eq!(plan(|| count(&cyclegan(w4.width, &Device::Cpu))).0, 11_378_179, "{w4}");
+        assert_eq!(plan(|| count(&ResNetCritic::new(&Device::Cpu, critic.width))).0, 1_053_825, "{critic}");
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused() {
+        let [w1, w2, w4, critic] = Workload::STANDARD;
+        let refused = |workload: Workload, words: &str| {
+            let error = workload.check(&Device::Cpu).unwrap_err().to_string();
+            assert!(error.contains(words), "{workload}: {error}");
+        };
+        refused(Workload { size: 30, ..w1 }, "28");
+        refused(Workload { width: 30, ..w1 }, "64");
+        refused(Workload { size: 100, ..w2 }, "16, 32, 64");
+        refused(Workload { size: 3, ..w4 }, "multiple of 4");
+        refused(Workload { size: 66, ..critic }, "multiple of 4");
+        refused(Workload { batch: 1 << 16, size: 1 << 16, width: 1 << 16, ..critic }, "too large together");
+        if available_memory().is_some() {
+            refused(Workload { size: 1 << 14, batch: 64, ..w4 }, "MiB are free");
+            refused(Workload { batch: 1 << 16, ..critic }, "MiB are free");
+        }
+        for workload in [w1, w2, w4, critic, Workload { size: 8, width: 1, batch: 1, ..critic }] {
+            workload.check(&Device::Cpu).unwrap();
+        }
+    }
 }

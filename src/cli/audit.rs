@@ -1,7 +1,7 @@
 //! `toile audit`: near-copies of training images in an output, or what an output says of itself.
 
-use super::common::command;
-use super::{print_line, say, use_threads};
+use super::common::{Printing, Threads, command};
+use super::{print_line, say};
 use crate::data::{DataSpec, DomainSpec, Fit, Fitting, Source, image_files, open, open_domains, read_image};
 use crate::error::{Error, Result};
 use crate::metrics::copies::{Match, SIDE, THRESHOLD, TrainingImages};
@@ -19,8 +19,8 @@ const SHOWN: usize = 96;
 /// OUTPUT is a picture, a folder of pictures, or a sheet, whose pictures
 /// are found by what its PNG records or by --tile. With --data each is
 /// held against every training image, mirrored and shifted, too; exit
-/// code 1 if one is a near-copy. Without --data prints what OUTPUT, a
-/// PNG, records of how it was made.
+/// code 1 if one is a near-copy; --quiet lists these alone. Without --data
+/// prints what OUTPUT, a PNG, records of how it was made.
 ///
 /// Examples:
 ///
@@ -64,19 +64,14 @@ pub struct Args {
     /// Replaces files that exist.
     #[arg(long)]
     force: bool,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Prints nothing but near-copies and errors.
-    #[arg(long)]
-    quiet: bool,
-    /// One JSON object, with every picture.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    args.threads.apply()?;
     if let Some(data) = args.data.clone() {
         return audit(&args, &data);
     }
@@ -90,7 +85,7 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Usage(format!("{} {why}", args.output.display())));
     }
     let text = read_png_text(&args.output)?;
-    if args.json {
+    if args.printing.json {
         let entries = text.into_iter().map(|(keyword, value)| (keyword, serde_json::Value::from(value)));
         print_line(&serde_json::Value::Object(entries.collect()).to_string())?;
     } else if text.is_empty() {
@@ -129,7 +124,7 @@ fn audit(args: &Args, data: &str) -> Result<u8> {
     }
     let pieces = pieces(&args.output, args.tile.as_deref())?;
     let sets = TrainingSet::open(args, data, SIDE)?;
-    if !args.quiet {
+    if !args.printing.quiet {
         for set in &sets {
             say(&format!("training images: {}", set.source.describe()));
         }
@@ -186,7 +181,7 @@ fn audit(args: &Args, data: &str) -> Result<u8> {
         let made = made.with("threshold", args.threshold).with("copies", copies).tiles(&tiling);
         save_png(path, &sheet, made.text(), args.force)?;
     }
-    if args.json {
+    if args.printing.json {
         let row = |(piece, set, found): &(&Piece, usize, Match)| {
             serde_json::json!({
                 "picture": piece.name, "nearest": sets[*set].name(found.index), "distance": found.distance,
@@ -201,7 +196,7 @@ fn audit(args: &Args, data: &str) -> Result<u8> {
         print_line(&line.to_string())?;
     } else {
         table(args, &sets, &found, is_copy)?;
-        if !args.quiet {
+        if !args.printing.quiet {
             let of_one_colour =
                 if blank > 0 { format!("; {blank} of one colour were passed over") } else { String::new() };
             let (count, threshold) = (pieces.len(), args.threshold);
@@ -221,7 +216,7 @@ fn table(
 ) -> Result<()> {
     let copies = found.iter().filter(|(_, _, found)| is_copy(found)).count();
     // Every near-copy is listed, and as many others as were asked for.
-    let count = if args.quiet { copies } else { copies.max(args.nearest) };
+    let count = if args.printing.quiet { copies } else { copies.max(args.nearest) };
     for (piece, set, found) in found.iter().take(count) {
         let mut how = Vec::new();
         if found.mirrored {

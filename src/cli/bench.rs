@@ -1,7 +1,8 @@
 //! `toile bench`: what this machine's device reaches, and how that compares with its limits.
 
 use super::bench_profile::profile;
-use super::{device, print_line, say, use_threads};
+use super::common::{Machine, Printing};
+use super::{device, print_line, say};
 use crate::bench::{KernelResult, Limits, StepResult, Workload, kernel_rows, measure_kernel, measure_steps};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterKind, GpuOptions};
@@ -17,7 +18,7 @@ use std::time::Instant;
 /// run: multiply-adds in registers, a copy through memory. Training steps run
 /// in processes of their own: W1 the seed model, W2 DCGAN-64, W4 the CycleGAN
 /// generator, and a WGAN-GP critic's step. Without --kernels, --steps or
-/// --growth, all three are done.
+/// --growth, all three are done. --json gives an object a row.
 ///
 /// Examples:
 ///
@@ -27,8 +28,8 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
+    #[command(flatten)]
+    machine: Machine,
     /// Only kernels and workloads (w1, w2, w4, wgan-gp) whose name holds this.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -46,11 +47,12 @@ pub struct Args {
     growth: bool,
     /// Prints where a step of a workload goes, op by op beside what the device's limits allow, and does nothing else
     /// [default: w2].
-    #[arg(long, value_name = "WORKLOAD", num_args = 0..=1, default_missing_value = "w2")]
+    #[arg(long, value_name = "WORKLOAD", num_args = 0..=1, default_missing_value = "w2",
+          conflicts_with_all = ["filter", "kernels", "chosen", "steps", "growth"])]
     profile: Option<String>,
     /// Measures which kernels are fastest on this GPU adapter and stores the choice in the user's cache folder, for all
     /// later runs on it; prints it and where it is. Deleting the file restores the built-in table.
-    #[arg(long, conflicts_with = "profile")]
+    #[arg(long, conflicts_with_all = ["profile", "filter", "kernels", "chosen", "steps", "growth", "as_hardware"])]
     tune: bool,
     /// Compile a GPU's kernels with bounds checks, to see what those cost.
     #[arg(long, conflicts_with_all = ["steps", "growth", "tune"])]
@@ -58,12 +60,8 @@ pub struct Args {
     /// Choose kernels as for a hardware GPU, whatever the adapter is: to count its dispatches on a software adapter.
     #[arg(long)]
     as_hardware: bool,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// One JSON object a row instead of tables.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
     #[command(flatten)]
     one: One,
 }
@@ -103,9 +101,15 @@ impl One {
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    args.machine.threads.apply()?;
+    let json = args.printing.json;
     let options = GpuOptions { checked: args.checked, ..GpuOptions::default() };
-    let (device, line) = device::open_with(&args.device, options)?;
+    let (device, line) = device::open_with(&args.machine.device, options)?;
+    for (option, given) in [("--checked", args.checked), ("--as-hardware", args.as_hardware)] {
+        if given && !matches!(device, Device::Gpu(_)) {
+            return Err(Error::Usage(format!("{option}: {device} has no kernels to compile; takes --device gpu:NAME")));
+        }
+    }
     if let (Device::Gpu(gpu), true) = (&device, args.as_hardware) {
         gpu.tune_as(Some(AdapterKind::Discrete));
     }
@@ -113,10 +117,12 @@ pub fn run(args: Args) -> Result<u8> {
         return one(&args.one.workload(key)?, &device);
     }
     if args.tune {
-        return tune(&device, &line, args.json);
+        return tune(&device, &line, &args.printing);
     }
     if let Some(key) = &args.profile {
-        return profile(&args.one.workload(key)?, &device, &line, args.json);
+        let workload = args.one.workload(key)?;
+        workload.check(&device)?;
+        return profile(&workload, &device, &line, json);
     }
     if args.one.batch.or(args.one.size).or(args.one.width).is_some() {
         return Err(Error::Usage("--batch, --size and --width are for --profile: other rows have fixed sizes".into()));
@@ -128,43 +134,47 @@ pub fn run(args: Args) -> Result<u8> {
         false => Vec::new(),
     };
     let named = |w: &Workload| wanted(w.key()) || wanted(&w.to_string());
-    let steps = match all || args.steps {
+    let steps: Vec<Workload> = match all || args.steps {
         true => Workload::STANDARD.into_iter().filter(named).collect(),
         false => Vec::new(),
     };
-    let growth = match all || args.growth {
-        true => Workload::growth().into_iter().filter(named).collect(),
-        false => Vec::new(),
-    };
-    if rows.is_empty() && steps.is_empty() && growth.is_empty() {
+    let mut tables = vec![(None, steps)];
+    if all || args.growth {
+        let growth = Workload::growth().into_iter();
+        tables.extend(growth.map(|(with, rows)| (Some(with), rows.into_iter().filter(named).collect())));
+    }
+    tables.retain(|(_, workloads)| !workloads.is_empty());
+    if rows.is_empty() && tables.is_empty() {
         let filter = args.filter.unwrap_or_default();
         return Err(Error::Usage(format!("--filter {filter}: no kernel and no workload has this in its name")));
     }
     if matches!(device, Device::Reference) && !rows.is_empty() {
         return Err(Error::Usage("--device reference: its loops are not timed; takes cpu or a GPU".into()));
     }
-    if !args.json {
+    let remarks = !json && !args.printing.quiet;
+    if remarks {
         print_line(&format!("device: {line}"))?;
     }
     if !rows.is_empty() {
         let limits = Limits::measure(&device)?;
-        print_line(&limits_text(&limits, args.json))?;
+        print_line(&limits_text(&limits, json))?;
         for row in &rows {
             measure_kernel(row, &device, !args.chosen, &limits, |result| {
-                print_line(&if args.json { kernel_json(&result, &device) } else { kernel_text(&result) })
+                print_line(&if json { kernel_json(&result, &device) } else { kernel_text(&result) })
             })?;
         }
     }
     // The device is closed before others open it: what it holds would be theirs.
     drop(device);
-    for (title, workloads) in [("training steps", steps), ("growth", growth)] {
-        if !workloads.is_empty() && !args.json {
-            print_line(&format!("{title}, each in a process of its own:"))?;
+    for (growth, workloads) in &tables {
+        if remarks {
+            let title = growth.map_or("training steps".to_string(), |with| format!("growth with the {with}"));
+            print_line(&format!("{title}, each row in a process of its own:"))?;
         }
-        for workload in &workloads {
+        for workload in workloads {
             let (first_s, result) = in_own_process(workload, &args)?;
-            print_line(&match args.json {
-                true => step_json(workload, first_s, &result, &args.device),
+            print_line(&match json {
+                true => step_json(workload, *growth, first_s, &result, &args.machine.device),
                 false => step_text(workload, first_s, &result),
             })?;
         }
@@ -172,11 +182,12 @@ pub fn run(args: Args) -> Result<u8> {
     Ok(0)
 }
 
-fn tune(device: &Device, line: &str, json: bool) -> Result<u8> {
+fn tune(device: &Device, line: &str, printing: &Printing) -> Result<u8> {
+    let json = printing.json;
     let Device::Gpu(gpu) = device else {
         return Err(Error::Usage(format!("--tune: {device} has no kernels to choose from; takes --device gpu:NAME")));
     };
-    if !json {
+    if !json && !printing.quiet {
         print_line(&format!("device: {line}"))?;
     }
     gpu.tuning_place()?; // measuring takes minutes
@@ -252,12 +263,12 @@ fn step_text(workload: &Workload, first_s: f64, r: &StepResult) -> String {
     )
 }
 
-fn step_json(workload: &Workload, first_s: f64, r: &StepResult, device: &str) -> String {
+fn step_json(workload: &Workload, growth: Option<&str>, first_s: f64, r: &StepResult, device: &str) -> String {
     let Workload { batch, size, width, .. } = workload;
     let mut row = result_json(r);
     let more = serde_json::json!({
         "workload": workload.key(), "batch": batch, "size": size, "width": width, "device": device,
-        "first_step_s": first_s,
+        "first_step_s": first_s, "growth_with": growth,
     });
     if let (Some(row), serde_json::Value::Object(more)) = (row.as_object_mut(), more) {
         row.extend(more);
@@ -295,14 +306,14 @@ fn in_own_process(workload: &Workload, args: &Args) -> Result<(f64, StepResult)>
     if std::env::args().nth(1).as_deref() == Some("bench") {
         command.arg("bench");
     }
-    command.args(["--one", workload.key(), "--device", &args.device]);
+    command.args(["--one", workload.key(), "--device", &args.machine.device]);
     for (option, value) in [("--batch", workload.batch), ("--size", workload.size), ("--width", workload.width)] {
         command.args([option.to_string(), value.to_string()]);
     }
     if args.as_hardware {
         command.arg("--as-hardware");
     }
-    if let Some(threads) = args.threads {
+    if let Some(threads) = args.machine.threads.count {
         command.args(["--threads".to_string(), threads.to_string()]);
     }
     let start = Instant::now();

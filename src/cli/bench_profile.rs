@@ -14,6 +14,12 @@ pub fn profile(workload: &Workload, device: &Device, device_line: &str, json: bo
     let profile = profile_steps(workload, device, &limits)?;
     print_line(&limits_text(&limits, json))?;
     if json {
+        let Workload { batch, size, width, .. } = workload;
+        let head = serde_json::json!({
+            "workload": workload.key(), "batch": batch, "size": size, "width": width, "device": device.name(),
+            "step_s": profile.seconds, "timestamps": profile.timestamps,
+        });
+        print_line(&head.to_string())?;
         for stage in &profile.stages {
             print_line(&stage_json(stage))?;
         }

@@ -98,10 +98,10 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let written: Vec<String> =
         [&out, &args.sheet].into_iter().flatten().map(|path| path.display().to_string()).collect();
-    if args.common.json {
+    if args.common.printing.json {
         let points: Vec<_> = found.iter().map(points::json).collect();
         print_line(&serde_json::json!({ "written": written, "step": step, "points": points }).to_string())?;
-    } else if !args.common.quiet {
+    } else if !args.common.printing.quiet {
         written.iter().try_for_each(|path| print_line(path))?;
     }
     Ok(0)

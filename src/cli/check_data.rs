@@ -1,6 +1,6 @@
 //! `toile check-data`: what a data set holds and what is wrong with it.
 
-use super::common::command;
+use super::common::{Printing, command};
 use super::print_line;
 use crate::data::{DataSpec, Fit, inspect, licences_of_source, open};
 use crate::error::{Error, Result};
@@ -43,9 +43,8 @@ pub struct Args {
     /// Replaces a sheet that exists.
     #[arg(long)]
     force: bool,
-    /// One JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub fn run(args: Args) -> Result<u8> {
@@ -62,7 +61,7 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let source = open(&spec)?;
     let found = inspect(&spec)?;
-    if args.json {
+    if args.printing.json {
         let sizes: Vec<_> =
             found.sizes.iter().map(|(size, n)| serde_json::json!({ "size": size, "images": n })).collect();
         let unreadable: Vec<_> =
@@ -112,7 +111,7 @@ pub fn run(args: Args) -> Result<u8> {
         }
         let tiles = Tiling::of_image_grid(count, [h, w], args.grid[1].min(count), 1, 2);
         save_png(path, &sheet, made.tiles(&tiles).text(), args.force)?;
-        if !args.json {
+        if !args.printing.json && !args.printing.quiet {
             print_line(&format!("sheet: {}", path.display()))?;
         }
     }

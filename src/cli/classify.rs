@@ -1,6 +1,7 @@
 //! `toile classify`: which pattern a trained classifier finds on pictures, and how often it is right on drawn ones.
 
-use super::{device, print_line, say, use_threads};
+use super::common::{Machine, Printing};
+use super::print_line;
 use crate::data::{DrawnDomain, Fit, Fitting, HELD_OUT_FROM, Look, Source, image_files, read_image};
 use crate::error::{Error, Result};
 use crate::metrics::classifier::{Confusion, PatternClassifier};
@@ -42,21 +43,13 @@ pub struct Args {
     /// The checkpoint of this step [default: the newest].
     #[arg(long, value_name = "N")]
     step: Option<u64>,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Does not say which device was taken.
-    #[arg(long)]
-    quiet: bool,
-    /// The verdicts as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
     if !(1..=1 << 20).contains(&args.count) {
         return Err(Error::Usage(format!("--count {}: takes 1 to {}", args.count, 1 << 20)));
     }
@@ -64,11 +57,8 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Usage(format!("--size {size}: takes 8 to 4096 pixels")));
     }
     let folder = RunFolder::read(&args.run)?;
-    let (device, line) = device::open(&args.device)?;
+    let device = args.machine.open(&args.printing)?;
     let judge = classifier::load(&folder, args.step, &device)?;
-    if !args.quiet {
-        say(&format!("device: {line}"));
-    }
     match &args.data {
         Some(data) => examine(&args, data, &judge, &device),
         None => judge_files(&args, &judge, &device),
@@ -84,7 +74,7 @@ fn judge_files(args: &Args, judge: &PatternClassifier, device: &Device) -> Resul
     let mut all: Vec<Value> = Vec::new();
     for file in files {
         let (verdict, path) = (verdict(&file, judge, device)?, file.display().to_string());
-        if args.json {
+        if args.printing.json {
             let ranked = verdict.iter().map(|(name, p)| json!({ "pattern": name, "probability": p }));
             all.push(json!({ "file": path, "patterns": ranked.collect::<Vec<_>>() }));
         } else {
@@ -92,7 +82,7 @@ fn judge_files(args: &Args, judge: &PatternClassifier, device: &Device) -> Resul
             print_line(&format!("{path}: {first} {p:.2} (then {second} {q:.2})"))?;
         }
     }
-    if args.json {
+    if args.printing.json {
         print_line(&json!({ "run": args.run.display().to_string(), "pictures": all }).to_string())
     } else {
         Ok(())
@@ -126,13 +116,13 @@ fn examine(args: &Args, data: &str, judge: &PatternClassifier, device: &Device) 
     for look in looks.into_iter().filter(|&look| look != Look::Outline) {
         let source = DrawnDomain::new(args.seed, HELD_OUT_FROM, args.count, look, fitting);
         let (confusion, _) = judge.examine(&source, args.count, device)?;
-        if args.json {
+        if args.printing.json {
             all.push(figures(&source, &confusion));
         } else {
             print_line(&format!("{}: {}", source.describe(), confusion.summary()))?;
         }
     }
-    if args.json {
+    if args.printing.json {
         print_line(&json!({ "run": args.run.display().to_string(), "examined": all }).to_string())
     } else {
         Ok(())

@@ -1,39 +1,81 @@
 //! Options that many commands take, and the command as it was typed.
 
-use super::{device, say, use_threads};
+use super::{device, say};
 use crate::Device;
 use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::Mutex;
 
-/// Where it computes, what it prints, what it may replace.
+/// How many threads it takes.
+#[derive(clap::Args)]
+pub struct Threads {
+    /// CPU threads [default: all cores].
+    #[arg(long = "threads", value_name = "N")]
+    pub count: Option<usize>,
+}
+
+impl Threads {
+    /// Sizes the thread pool; must come before any parallel work.
+    pub fn apply(&self) -> Result<()> {
+        match self.count {
+            None => Ok(()),
+            Some(n) if !(1..=1024).contains(&n) => Err(Error::Usage(format!("--threads {n}: takes 1 to 1024"))),
+            Some(n) => rayon::ThreadPoolBuilder::new()
+                .num_threads(n)
+                .build_global()
+                .map_err(|error| Error::Usage(format!("--threads {n}: {error}"))),
+        }
+    }
+}
+
+/// Where it computes.
+#[derive(clap::Args)]
+pub struct Machine {
+    #[arg(long, default_value = "auto", help = device::HELP)]
+    pub device: String,
+    #[command(flatten)]
+    pub threads: Threads,
+}
+
+impl Machine {
+    /// Opens the device and says which, on standard error unless it is to be quiet.
+    pub fn open(&self, printing: &Printing) -> Result<Device> {
+        self.threads.apply()?;
+        let (device, line) = device::open(&self.device)?;
+        if !printing.quiet {
+            say(&format!("device: {line}"));
+        }
+        Ok(device)
+    }
+}
+
+/// What it prints.
+#[derive(clap::Args)]
+pub struct Printing {
+    /// No progress and no remarks.
+    #[arg(long)]
+    pub quiet: bool,
+    /// What was done or found, as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of a command that computes something and writes files: where it computes, what it prints, what it may replace.
 #[derive(clap::Args)]
 pub struct Common {
     /// Replaces files that exist.
     #[arg(long)]
     pub force: bool,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    pub device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// Prints nothing but errors.
-    #[arg(long)]
-    pub quiet: bool,
-    /// What was done as one JSON object.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub machine: Machine,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 impl Common {
     /// Opens the device and says which.
     pub fn open(&self) -> Result<Device> {
-        use_threads(self.threads)?;
-        let (device, line) = device::open(&self.device)?;
-        if !self.quiet {
-            say(&format!("device: {line}"));
-        }
-        Ok(device)
+        self.machine.open(&self.printing)
     }
 
     /// Refuses an output that exists, before any work.

@@ -1,5 +1,6 @@
 //! `toile draw`: the built-in garments and cloths as PNG files.
 
+use super::common::Printing;
 use super::print_line;
 use crate::data::garments::{Garment, Kind, Palette, Pattern};
 use crate::error::{Error, Result};
@@ -58,12 +59,8 @@ pub struct Args {
     /// Replaces files that exist.
     #[arg(long)]
     force: bool,
-    /// Prints nothing but errors.
-    #[arg(long)]
-    quiet: bool,
-    /// What was written as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 /// The palette of a number or name.
@@ -133,10 +130,10 @@ pub fn run(args: Args) -> Result<u8> {
             }
         }
     }
-    if args.json {
+    if args.printing.json {
         let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written }).to_string())?;
-    } else if !args.quiet {
+    } else if !args.printing.quiet {
         match &written[..] {
             [path] => print_line(&path.display().to_string())?,
             paths => print_line(&format!("{} pictures in {}", paths.len(), args.out.display()))?,

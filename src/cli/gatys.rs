@@ -1,9 +1,9 @@
 //! `toile gatys`: one picture in the style of another by optimising its pixels.
 
 use super::common::{Common, command};
+use super::print_line;
 use super::progress::Progress;
 use super::train::stop_on_signals;
-use super::{device, print_line, say, use_threads};
 use crate::error::{Error, Result};
 use crate::optim::{LbfgsConfig, LineSearch};
 use crate::report::Provenance;
@@ -87,11 +87,10 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<u8> {
     check(&args)?;
-    use_threads(args.common.threads)?;
     check_out(&args.out, args.common.force)?;
     let content = Picture::read(&args.content, Some(args.size))?;
     let style = Picture::read(&args.style, Some(args.size))?;
-    let (device, line) = device::open(&args.common.device)?;
+    let device = args.common.open()?;
     let (network, identity) = open_features(&args.features, args.seed, &device)?;
     let weights = Weights {
         content: args.content_weight,
@@ -102,9 +101,6 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let layers = [weights.style_layers.join(", "), weights.content_layer.clone()];
     let distance = Distance::new(&network, weights, &content.tensor(&device), &style.tensor(&device))?;
-    if !args.common.quiet {
-        say(&format!("device: {line}"));
-    }
     let rule = match args.optimizer.as_str() {
         "adam" => Rule::Adam { lr: args.lr },
         _ => {
@@ -112,7 +108,7 @@ pub fn run(args: Args) -> Result<u8> {
             Rule::Lbfgs(LbfgsConfig { line_search, ..LbfgsConfig::default() })
         }
     };
-    let mut progress = Progress::new(args.common.quiet, matches!(device, Device::Gpu(_)));
+    let mut progress = Progress::new(args.common.printing.quiet, matches!(device, Device::Gpu(_)));
     let [h, w] = content.size;
     progress.begin(&Start {
         data: format!("{} in the style of {}; {}", args.content.display(), args.style.display(), network.name()),
@@ -210,7 +206,7 @@ fn provenance(
 
 fn report(args: &Args, found: &Optimised, seconds: f64) -> Result<()> {
     let (first, last) = (found.losses[0], found.losses[found.best]);
-    if args.common.json {
+    if args.common.printing.json {
         let part = |of: fn(&Losses) -> f64| found.losses.iter().map(of).collect::<Vec<f64>>();
         let all = serde_json::json!({
             "written": [args.out.display().to_string()], "evaluations": found.losses.len(), "best": found.best + 1,
@@ -218,7 +214,7 @@ fn report(args: &Args, found: &Optimised, seconds: f64) -> Result<()> {
         });
         return print_line(&all.to_string());
     }
-    if args.common.quiet {
+    if args.common.printing.quiet {
         return Ok(());
     }
     let share = 100.0 * last.total / first.total;

@@ -146,12 +146,12 @@ pub fn run(args: Args) -> Result<u8> {
             Kind::Apng => save_apng(path, &frames, timing, made.text(), args.common.force)?,
         }
     }
-    if args.common.json {
+    if args.common.printing.json {
         let written: Vec<String> = outs.iter().map(|(path, _)| path.display().to_string()).collect();
         let points: Vec<_> = found.iter().map(points::json).collect();
         let line = serde_json::json!({ "written": written, "step": step, "frames": count, "points": points });
         print_line(&line.to_string())?;
-    } else if !args.common.quiet {
+    } else if !args.common.printing.quiet {
         outs.iter().try_for_each(|(path, _)| print_line(&path.display().to_string()))?;
     }
     Ok(0)

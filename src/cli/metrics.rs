@@ -1,7 +1,7 @@
 //! `toile metrics`: what a translation run makes of pictures that it was not trained on.
 
-use super::common::command;
-use super::{device, print_line, use_threads};
+use super::common::{Common, command};
+use super::print_line;
 use crate::data::garments::Pattern;
 use crate::data::{Domains, Source, open_domains};
 use crate::error::{Error, Result};
@@ -51,26 +51,16 @@ pub struct Args {
     /// Licence of the data, recorded in the sheet where training found none.
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
-    /// Replaces a sheet that exists.
-    #[arg(long)]
-    force: bool,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// The figures as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
     if !(1..=4096).contains(&args.count) {
         return Err(Error::Usage(format!("--count {}: takes 1 to 4096", args.count)));
     }
     let folder = RunFolder::read(&args.run)?;
-    let (device, _) = device::open(&args.device)?;
+    let device = args.common.open()?;
     let direction = if args.direction == "a-to-b" { Direction::AToB } else { Direction::BToA };
     let applied = Applied::load(&folder, args.step, direction, 0, &device)?;
     let domains = open_domains(&applied.recipe().data)?;
@@ -136,7 +126,7 @@ pub fn run(args: Args) -> Result<u8> {
             .model(&identity, args.licence.as_deref())
             .with("direction", &args.direction)
             .tiles(&Tiling::of_image_grid(count * images, [h, w], columns, scale, 2));
-        save_png(path, &grid, made.text(), args.force)?;
+        save_png(path, &grid, made.text(), args.common.force)?;
     }
     let distance = (!distances.is_empty()).then(|| mean(&distances));
     let found = match &judge {
@@ -147,7 +137,7 @@ pub fn run(args: Args) -> Result<u8> {
         None => None,
     };
     let right = found.as_ref().map(|found| found.iter().filter(|(wanted, pattern)| wanted.is(*pattern)).count());
-    if args.json {
+    if args.common.printing.json {
         let figures = serde_json::json!({
             "run": args.run.display().to_string(), "step": applied.step, "direction": args.direction, "pictures": count,
             "data": from.describe(), "silhouette_iou": mean(&shares), "silhouette_iou_least": least,

@@ -119,15 +119,3 @@ fn print_line(line: &str) -> Result<()> {
         Ok(()) => Ok(()),
     }
 }
-
-/// Sizes the thread pool; must come before any parallel work.
-fn use_threads(threads: Option<usize>) -> Result<()> {
-    match threads {
-        None => Ok(()),
-        Some(n) if !(1..=1024).contains(&n) => Err(Error::Usage(format!("--threads {n}: takes 1 to 1024"))),
-        Some(n) => rayon::ThreadPoolBuilder::new()
-            .num_threads(n)
-            .build_global()
-            .map_err(|error| Error::Usage(format!("--threads {n}: {error}"))),
-    }
-}

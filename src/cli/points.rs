@@ -121,10 +121,10 @@ pub fn find(
         found.push(match (point, picture) {
             (Point::Picture(path), Some(picture)) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let mut count = Count::new(common.quiet, options.steps, &format!("projects {name}"));
+                let mut count = Count::new(common.printing.quiet, options.steps, &format!("projects {name}"));
                 let mut tell = |step, distance: f64| count.at(step, &format!("distance {distance:.1} of 255"));
                 let projection = project(generator, &picture, &options, &mut tell)?;
-                if !common.quiet {
+                if !common.printing.quiet {
                     let Projection { distance, drawn, .. } = &projection;
                     say(&format!(
                         "{name}: distance {distance:.1} of 255 a pixel (nearest of the drawn ones: {drawn:.1})"

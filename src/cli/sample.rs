@@ -1,7 +1,7 @@
 //! `toile sample`: pictures from a trained run.
 
 use super::common::{Common, command};
-use super::{device, print_line, use_threads};
+use super::{device, print_line};
 use crate::error::{Error, Result};
 use crate::nn::Mode;
 use crate::report::{Provenance, Tiling, image_grid, save_png};
@@ -72,7 +72,7 @@ pub(super) fn check_grid(count: usize, columns: usize, [h, w]: [usize; 2], scale
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.common.threads)?;
+    args.common.machine.threads.apply()?;
     let usage = |text: String| Err(Error::Usage(text));
     if args.count == 0 || args.count > 65_536 {
         return usage(format!("--count {}: takes 1 to 65536", args.count));
@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.single.is_none() {
         check_grid(args.count, args.columns, [h, w], scale)?;
     }
-    let (device, _) = device::open(&args.common.device)?;
+    let (device, _) = device::open(&args.common.machine.device)?;
     let generator = TrainedGenerator::load(&folder, Some(step), &device)?;
 
     let z = sample_latents(args.seed, args.count, recipe.generator.latent, args.truncation);
@@ -126,10 +126,10 @@ pub fn run(args: Args) -> Result<u8> {
         save_png(&path, &grid, how(format!("0 to {}", args.count - 1)).tiles(&tiles).text(), args.common.force)?;
         written.push(path);
     }
-    if args.common.json {
+    if args.common.printing.json {
         let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": step, "seed": args.seed }).to_string())?;
-    } else if !args.common.quiet {
+    } else if !args.common.printing.quiet {
         match &written[..] {
             [path] => print_line(&path.display().to_string())?,
             paths => print_line(&format!("{} pictures in {}", paths.len(), args.single.unwrap_or_default().display()))?,

@@ -1,6 +1,7 @@
 //! `toile selftest`: every op's cases, in every way of computing them, on this machine's device.
 
-use super::{device, print_line, say, use_threads};
+use super::common::{Machine, Printing};
+use super::{device, print_line, say};
 use crate::check::{Case, CaseReport, Check, Expected, Variant, cases};
 use crate::error::{Error, Result};
 use crate::gpu::GpuOptions;
@@ -21,7 +22,8 @@ use std::time::{Duration, Instant};
 /// Exit code 1 if a check fails, 2 if there is no such device.
 ///
 /// Columns `value`, `gradient` and `2nd`: the worst error, relative to the
-/// largest expected value of its tensor.
+/// largest expected value of its tensor. --quiet leaves the last line and what
+/// failed; --json gives an object a check and one for the whole.
 ///
 /// Examples:
 ///
@@ -30,8 +32,8 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
+    #[command(flatten)]
+    machine: Machine,
     /// Only cases whose name holds this.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -41,31 +43,24 @@ pub struct Args {
     /// Open the GPU without any optional feature, with WebGPU's default limits and every access checked.
     #[arg(long)]
     minimal: bool,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Only the last line, and what failed.
-    #[arg(long)]
-    quiet: bool,
-    /// One JSON object a check and one for the whole, instead of the table.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 /// Seconds between progress lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    args.machine.threads.apply()?;
     let begun = Instant::now();
     let options = GpuOptions { guarded: !args.minimal, minimal: args.minimal, checked: args.minimal };
-    let (device, line) = device::open_to_check(&args.device, options)?;
+    let (device, line) = device::open_to_check(&args.machine.device, options)?;
     if args.minimal && !matches!(device, Device::Gpu(_)) {
         return Err(Error::Usage(format!(
             "--minimal is about GPUs, and this would run on {line}: choose --device gpu:N"
         )));
     }
-    if !args.quiet && !args.json {
+    if !args.printing.quiet && !args.printing.json {
         print_line(&format!("device: {line}"))?;
     }
     let has = |text: &Option<String>, name: &str| text.as_ref().is_none_or(|text| name.contains(text.as_str()));
@@ -89,7 +84,7 @@ pub fn run(args: Args) -> Result<u8> {
     let mut all = Vec::new();
     let outcome = run_cases(&wanted, &variants, &device, &args, &mut all);
     let failed: Vec<&CaseReport> = all.iter().filter(|report| !report.passed()).collect();
-    if args.json {
+    if args.printing.json {
         let worst = all.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
         let summary = serde_json::json!({
             "summary": {
@@ -102,7 +97,7 @@ pub fn run(args: Args) -> Result<u8> {
         print_line(&summary.to_string())?;
         outcome?;
     } else {
-        if !args.quiet {
+        if !args.printing.quiet {
             table(&all, &variants)?;
         }
         for report in &failed {
@@ -124,7 +119,7 @@ fn run_cases(
     all: &mut Vec<CaseReport>,
 ) -> Result<()> {
     let terminal = std::io::stderr().is_terminal();
-    let bar = if args.quiet || !terminal {
+    let bar = if args.printing.quiet || !terminal {
         ProgressBar::hidden()
     } else {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
@@ -136,7 +131,7 @@ fn run_cases(
         let expected = Expected::new(case, 2)?;
         for variant in variants.iter().filter(|variant| variant.concerns(case)) {
             bar.set_message(format!("{} ({})", case.name, variant.name()));
-            if !args.quiet && !terminal && last_line.elapsed() >= LINE_EVERY {
+            if !args.printing.quiet && !terminal && last_line.elapsed() >= LINE_EVERY {
                 let seconds = begun.elapsed().as_secs();
                 say(&format!("{number} of {} cases, {seconds} s: {}, {}", cases.len(), case.name, variant.name()));
                 last_line = Instant::now();
@@ -150,7 +145,7 @@ fn run_cases(
                 }
             };
             for report in &reports {
-                if args.json {
+                if args.printing.json {
                     print_line(&json(report).to_string())?;
                 }
             }

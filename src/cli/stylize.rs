@@ -1,25 +1,25 @@
 //! `toile stylize`: one picture restyled by others, without a data set.
 
+mod learning;
+mod measures;
+mod record;
+
 use super::common::{Common, command};
-use super::progress::Progress;
 use super::train::stop_on_signals;
-use super::{device, print_line, say, use_threads};
-use crate::data::{licence_of, read_image};
+use super::{print_line, say};
+use crate::Device;
+use crate::data::read_image;
 use crate::error::{Error, Result};
-use crate::metrics::colour::colour_distance;
-use crate::metrics::edges::edge_agreement;
-use crate::metrics::patches::{View, patch_distance};
-use crate::metrics::silhouette::{overlap, silhouette};
-use crate::report::{ModelIdentity, Provenance, file_hash, labelled_sheet, save_png, save_png_rgba};
-use crate::train::recipe::{Applying, SavedMask, StylizeRecipe, TrainConfig};
-use crate::train::run::Start;
-use crate::train::stylize::{self, Change, Config, Content, Game, Mask, Planes, Restyler, Saved, Style, Watch, within};
-use crate::train::translation::Losses;
-use crate::train::{Observer, Row, RunFolder};
-use crate::{Device, nn::Module};
-use image::{DynamicImage, RgbImage, imageops};
+use crate::report::{ModelIdentity, Provenance};
+use crate::train::RunFolder;
+use crate::train::recipe::StylizeRecipe;
+use crate::train::stylize::{self, Change, Config, Content, Mask, Restyler, Saved};
+use image::DynamicImage;
+use learning::learn;
+use measures::{Measures, sheet};
+use record::{fingerprint, licences, provenance, recipe, save, style_name};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Restyles a picture by others, without a data set
 ///
@@ -94,18 +94,14 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<u8> {
     check(&args)?;
-    use_threads(args.common.threads)?;
     let out = args.out.clone().or_else(|| args.sheet.is_none().then(|| default_out(&args)));
     refuse_existing(&args, out.as_deref())?;
-    let (device, line) = device::open(&args.common.device)?;
+    let device = args.common.open()?;
     let mask = mask_of(&args)?;
     let content = Content::new(&args.content, &read_image(&args.content)?, &mask)?;
     let pictures = args.styles.iter().map(read_image).collect::<Result<Vec<DynamicImage>>>()?;
     if let Some(folder) = &args.preview {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
-    }
-    if !args.common.quiet {
-        say(&format!("device: {line}"));
     }
     let config = Config {
         steps: args.steps,
@@ -230,259 +226,15 @@ fn mask_of(args: &Args) -> Result<Mask> {
     })
 }
 
-/// Learns style `k`.
-fn learn(
-    args: &Args,
-    content: &Content,
-    k: usize,
-    picture: &DynamicImage,
-    config: &Config,
-    device: &Device,
-    stop: &AtomicBool,
-) -> Result<Restyler> {
-    let style = Style::new(picture, config);
-    let [h, w] = content.size();
-    let [lh, lw] = within([h, w], config.size);
-    let name = args.styles[k].display();
-    let thing = if style.thing.is_some() { ", a thing on a plain ground" } else { "" };
-    let mut watching = Watching {
-        progress: Progress::new(args.common.quiet, matches!(device, Device::Gpu(_))),
-        preview: args.preview.as_ref().map(|folder| (folder.clone(), content, style_name(&args.styles[k]), k)),
-        every: args.preview_every,
-        force: args.common.force,
-        steps: config.steps,
-    };
-    watching.progress.begin(&Start {
-        data: format!("{} ({w}x{h}, learnt on at {lw}x{lh}) in the style of {name}{thing}", args.content.display()),
-        from: 0,
-        to: config.steps,
-        batch: 1,
-        parameters: vec![("network", config.network.build(&Device::Cpu, 0).parameter_count())],
-        note: None,
-    });
-    stylize::learn(content, style, config, device, stop, &mut watching)
-}
-
-/// Progress lines, and pictures of what is learnt so far.
-struct Watching<'a> {
-    progress: Progress,
-    preview: Option<(PathBuf, &'a Content, String, usize)>,
-    every: u64,
-    force: bool,
-    steps: u64,
-}
-
-impl Watch for Watching<'_> {
-    fn step(&mut self, step: u64, game: &Game, losses: &Losses) -> Result<()> {
-        let due = step == 1 || step.is_multiple_of(10) || step == self.steps;
-        let row = if due {
-            let value = |(name, loss): &(&'static str, crate::Tensor)| Ok((name.to_string(), loss.item()?));
-            Some(Row { step, images_seen: step, values: losses.iter().map(value).collect::<Result<_>>()? })
-        } else {
-            None
-        };
-        if let Some((name, value)) = row.iter().flat_map(|row| &row.values).find(|(_, value)| !value.is_finite()) {
-            let why = "the training has failed; another --seed may help";
-            return Err(Error::Train(format!("{name} is {value} at step {step}: {why}")));
-        }
-        self.progress.step(step, row.as_ref());
-        if let Some((folder, content, name, k)) = &self.preview
-            && (step.is_multiple_of(self.every) || step == self.steps)
-        {
-            let planes = stylize::restyled(content, &[(1.0, &game.change(content)?)], 1.0, false);
-            let path = folder.join(format!("{}-{name}-step-{step:06}.png", k + 1));
-            let made = Provenance::new(&command()).with("step", step);
-            save(&path, content, &planes, made.text(), self.force)?;
-        }
-        Ok(())
-    }
-}
-
-fn style_name(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn save(path: &Path, content: &Content, planes: &Planes, text: &[(String, String)], force: bool) -> Result<()> {
-    let picture = content.picture(planes);
-    if content.transparent {
-        save_png_rgba(path, &picture, text, force)
-    } else {
-        save_png(path, &DynamicImage::from(picture).into_rgb8(), text, force)
-    }
-}
-
-/// How far a result is from its style and from its content.
-struct Measures {
-    style: usize,
-    strength: f64,
-    /// Patch distance to the style, share of black to white.
-    patches: f64,
-    /// ΔE to the style.
-    colour: f64,
-    /// Correlation of edge maps with the content.
-    edges: f64,
-    /// Silhouette IoU with the content, if it shows a thing on a plain ground.
-    cut: Option<f64>,
-}
-
-impl Measures {
-    /// Measured at the size that was learnt on, inside what is restyled.
-    fn of(content: &Content, result: &Planes, style: &Restyler, strength: f64) -> Measures {
-        let size = within(content.size(), style.config.size);
-        let (part, _) = content.part(style.style.thing.is_some());
-        let part = part.map(|part| stylize::resized_area(part, content.size(), size));
-        let (result, own) = (result.resized(size), content.planes.resized(size));
-        let shape = [3, size[0], size[1]];
-        let other = &style.style.small;
-        let inside = style.style.inside.as_deref();
-        let view = |planes: &'_ Planes| [3, planes.size[0], planes.size[1]];
-        let patches = patch_distance(
-            View { values: &result.values, shape, area: part.as_deref() },
-            View { values: &other.values, shape: view(other), area: inside },
-        );
-        let colour = colour_distance(&result.values, part.as_deref(), &other.values, inside);
-        let edges = edge_agreement(&result.values, &own.values, shape, None);
-        let cut = content
-            .thing
-            .as_ref()
-            .filter(|_| !content.transparent)
-            .map(|_| overlap(&silhouette(&result.values, shape), &silhouette(&own.values, shape)));
-        Measures { style: 0, strength, patches, colour, edges, cut }
-    }
-
-    fn line(&self, names: &[String]) -> String {
-        let Measures { style, strength, patches, colour, edges, cut } = self;
-        let cut = cut.map_or(String::new(), |cut| format!("  silhouette IoU {cut:.3}"));
-        format!(
-            "{}, strength {strength}: to the style {patches:.3} (patches), {colour:.1} ΔE (colours); with the content \
-             {edges:.3} (edges){cut}",
-            names[*style]
-        )
-    }
-
-    fn json(&self, names: &[String]) -> serde_json::Value {
-        serde_json::json!({
-            "style": names[self.style], "strength": self.strength, "patch_distance": self.patches,
-            "colour_distance": self.colour, "edge_agreement": self.edges, "silhouette_iou": self.cut,
-        })
-    }
-}
-
-/// The grid of styles and strengths, and its measures.
-fn sheet(
-    args: &Args,
-    path: &Path,
-    content: &Content,
-    pictures: &[DynamicImage],
-    learnt: &[Restyler],
-    changes: &[Change],
-) -> Result<Vec<Measures>> {
-    let [h, w] = content.size();
-    let longest = h.max(w).clamp(96, 384);
-    let [ch, cw] = {
-        let [th, tw] = within([h, w], longest);
-        // Small pictures are shown larger.
-        let scale = (longest / th.max(tw)).max(1);
-        [th * scale, tw * scale]
-    };
-    let shown = |picture: &DynamicImage| -> RgbImage {
-        let scaled = picture.resize(cw as u32, ch as u32, imageops::FilterType::Triangle).to_rgba8();
-        let mut canvas = RgbImage::from_pixel(cw as u32, ch as u32, image::Rgb([255; 3]));
-        let (x, y) = ((cw as u32 - scaled.width()) / 2, (ch as u32 - scaled.height()) / 2);
-        for (px, py, pixel) in scaled.enumerate_pixels() {
-            let over = |c: usize| (u32::from(pixel[c]) * u32::from(pixel[3]) + 255 * (255 - u32::from(pixel[3]))) / 255;
-            canvas.put_pixel(x + px, y + py, image::Rgb([0, 1, 2].map(|c| over(c) as u8)));
-        }
-        canvas
-    };
-    let (mut cells, mut measured) = (Vec::new(), Vec::new());
-    for (k, style) in learnt.iter().enumerate() {
-        cells.push(shown(&pictures[k]));
-        for &strength in &args.strengths {
-            let planes = stylize::restyled(content, &[(1.0, &changes[k])], strength, args.keep_colour);
-            measured.push(Measures { style: k, ..Measures::of(content, &planes, style, strength) });
-            cells.push(shown(&DynamicImage::from(content.picture(&planes))));
-        }
-    }
-    let mut columns = vec!["style".to_string()];
-    columns.extend(args.strengths.iter().map(|strength| format!("strength {strength}")));
-    let rows: Vec<String> = args.styles.iter().map(|path| style_name(path)).collect();
-    let title = format!("{} restyled", style_name(&args.content));
-    let (grid, tiling) = labelled_sheet(&cells, columns.len(), &rows, &columns, &title);
-    let strengths: Vec<String> = args.strengths.iter().map(f64::to_string).collect();
-    let made = provenance(args)?.with("strengths", strengths.join(", ")).tiles(&tiling);
-    save_png(path, &grid, made.text(), args.common.force)?;
-    Ok(measured)
-}
-
-fn provenance(args: &Args) -> Result<Provenance> {
-    let licence = args.licence.as_deref();
-    let mut made = Provenance::new(&command()).picture("content", &args.content, licence)?;
-    for style in &args.styles {
-        made = made.picture("style", style, licence)?;
-    }
-    if let Some(weights) = &args.weights {
-        let weights: Vec<String> = weights.iter().map(f64::to_string).collect();
-        made = made.with("weights", weights.join(", "));
-    }
-    if let Some(mask) = &args.mask {
-        let inverted = if args.invert_mask { ", inverted" } else { "" };
-        made = made.with("mask", format!("{mask}{inverted}"));
-    }
-    Ok(made
-        .with("keep-colour", args.keep_colour)
-        .with("pattern-scale", args.pattern_scale)
-        .with("size", args.size)
-        .with("steps", args.steps)
-        .with("seed", args.seed))
-}
-
-/// What identifies the pictures that were learnt from.
-fn fingerprint(args: &Args) -> Result<String> {
-    let hashes = std::iter::once(&args.content).chain(&args.styles).map(|path| file_hash(path));
-    Ok(hashes.collect::<Result<Vec<_>>>()?.join("+"))
-}
-
-/// The licences of those pictures, each once.
-fn licences(args: &Args) -> Result<Option<String>> {
-    if args.licence.is_some() {
-        return Ok(args.licence.clone());
-    }
-    let mut all: Vec<String> = Vec::new();
-    for picture in std::iter::once(&args.content).chain(&args.styles) {
-        all.extend(licence_of(picture)?.filter(|licence| !all.contains(licence)));
-    }
-    Ok((!all.is_empty()).then(|| all.join("; ")))
-}
-
-fn recipe(args: &Args, config: &Config, weights: &[f64]) -> StylizeRecipe {
-    StylizeRecipe {
-        name: "stylize".into(),
-        stylize: Applying {
-            styles: args.styles.iter().map(|path| path.display().to_string()).collect(),
-            weights: weights.to_vec(),
-            strength: args.strength,
-            keep_colour: args.keep_colour,
-            mask: match (args.mask.as_deref(), args.invert_mask) {
-                (Some("auto"), false) => SavedMask::Auto,
-                (Some("auto"), true) => SavedMask::AutoInverted,
-                _ => SavedMask::None,
-            },
-        },
-        learning: *config,
-        train: TrainConfig::once(config.steps, config.seed),
-    }
-}
-
 fn report(args: &Args, written: &[PathBuf], measured: &[Measures], seconds: f64) -> Result<()> {
     let names: Vec<String> = args.styles.iter().map(|path| style_name(path)).collect();
-    if args.common.json {
+    if args.common.printing.json {
         let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
         let measures: Vec<serde_json::Value> = measured.iter().map(|m| m.json(&names)).collect();
         let all = serde_json::json!({ "written": written, "measures": measures, "seconds": seconds });
         return print_line(&all.to_string());
     }
-    if args.common.quiet {
+    if args.common.printing.quiet {
         return Ok(());
     }
     for path in written {

@@ -1,7 +1,8 @@
 //! `toile train`: a recipe into a run folder, or a run further on.
 
+use super::common::{Machine, Printing};
 use super::progress::Progress;
-use super::{device, print_line, say, use_threads};
+use super::{print_line, say};
 use crate::error::{Error, Result};
 use crate::train::recipe::Style;
 use crate::train::{AnyRecipe, Outcome, RunFolder, classifier, memory, train_any};
@@ -47,27 +48,20 @@ pub struct Args {
     /// Of weights, latent vectors and data order [default: the recipe's; seed: 0].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
-    #[arg(long, default_value = "auto", help = device::HELP)]
-    device: String,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    machine: Machine,
     /// The run folder [default: the next free runs/NAME-K].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Changes one key of the recipe; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// No progress.
-    #[arg(long)]
-    quiet: bool,
-    /// The outcome as one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    args.machine.threads.apply()?;
     let (recipe, folder, device) = match &args.resume {
         Some(path) => {
             let folder = RunFolder::resume(path)?;
@@ -87,8 +81,8 @@ pub fn run(args: Args) -> Result<u8> {
                     path.display()
                 )));
             }
-            let device = announce(&args)?;
-            announce_memory(&recipe, &device, args.quiet)?;
+            let device = args.machine.open(&args.printing)?;
+            announce_memory(&recipe, &device, args.printing.quiet)?;
             (recipe, folder, device)
         }
         None => {
@@ -103,19 +97,19 @@ pub fn run(args: Args) -> Result<u8> {
                 }
                 (_, error) => error,
             })?;
-            let device = announce(&args)?;
-            announce_memory(&recipe, &device, args.quiet)?;
+            let device = args.machine.open(&args.printing)?;
+            announce_memory(&recipe, &device, args.printing.quiet)?;
             let path = args.out.clone().unwrap_or_else(|| RunFolder::next_free(recipe.name()));
             let folder = RunFolder::create(&path, &recipe)?;
             (recipe, folder, device)
         }
     };
-    if !args.quiet {
+    if !args.printing.quiet {
         say(&format!("run folder: {}", folder.path().display()));
     }
     let stop = stop_on_signals()?;
     let compiles = matches!(device, crate::Device::Gpu(_));
-    let outcome = train_any(&recipe, &folder, &device, &stop, &mut Progress::new(args.quiet, compiles))?;
+    let outcome = train_any(&recipe, &folder, &device, &stop, &mut Progress::new(args.printing.quiet, compiles))?;
     report(&args, &folder, &recipe, &outcome, &device)?;
     Ok(if outcome.interrupted { 1 } else { 0 })
 }
@@ -141,14 +135,6 @@ fn absolute(source: &str) -> String {
         }
         _ => source.to_string(),
     }
-}
-
-fn announce(args: &Args) -> Result<crate::Device> {
-    let (device, line) = device::open(&args.device)?;
-    if !args.quiet {
-        say(&format!("device: {line}"));
-    }
-    Ok(device)
 }
 
 /// Says what memory the run will take, and refuses what does not fit.
@@ -191,7 +177,7 @@ fn report(
         AnyRecipe::Classifier(_) if !outcome.interrupted => Some(classifier::examine(folder, device)?),
         _ => None,
     };
-    if args.json {
+    if args.printing.json {
         let mut line = serde_json::json!({
             "run": path.to_string(), "step": outcome.step, "interrupted": outcome.interrupted,
             "samples": outcome.sample.display().to_string(), "checkpoint": outcome.checkpoint.display().to_string(),
@@ -206,7 +192,7 @@ fn report(
     if let Some(confusion) = &examined {
         print_line(&format!("held-out garments: {}", confusion.summary()))?;
     }
-    if args.quiet {
+    if args.printing.quiet {
         if outcome.interrupted {
             say(&format!("stopped and saved at step {}; go on with: toile train --resume {path}", outcome.step));
         }

@@ -2,7 +2,7 @@
 
 use super::common::{Common, command};
 use super::translate::outputs;
-use super::{device, print_line, say, use_threads};
+use super::{print_line, say};
 use crate::error::{Error, Result};
 use crate::report::{ModelIdentity, Provenance};
 use crate::train::RunFolder;
@@ -57,7 +57,6 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.common.threads)?;
     check(&args)?;
     let work = outputs(&args.images, &args.out)?;
     if !args.common.force
@@ -66,7 +65,7 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::file(to, "exists already: choose another --out, or replace it with --force"));
     }
     let folder = RunFolder::read(&args.run)?;
-    let (device, line) = device::open(&args.common.device)?;
+    let device = args.common.open()?;
     let transfer = Transfer::load(&folder, args.step, &device)?;
     let place = args.run.display();
     match (transfer.takes_styles(), args.styles.is_empty(), args.strength) {
@@ -74,9 +73,6 @@ pub fn run(args: Args) -> Result<u8> {
         (false, false, _) => return Err(Error::Usage(format!("--style: {place} has learnt its own style"))),
         (false, _, Some(_)) => return Err(Error::Usage(format!("--strength: {place} knows one strength"))),
         _ => {}
-    }
-    if !args.common.quiet {
-        say(&format!("device: {line}"));
     }
     let weights = args.weights.clone().unwrap_or_else(|| vec![1.0; args.styles.len()]);
     let read = |path: &PathBuf| Picture::read(path, Some(args.style_size));
@@ -90,11 +86,11 @@ pub fn run(args: Args) -> Result<u8> {
         let content = Picture::read(from, args.size)?;
         let made = transfer.restyle(from, &content, &styles, args.strength.unwrap_or(1.0))?;
         content.save(to, &made, provenance(&args, &transfer, from)?.text(), args.common.force)?;
-        if !args.common.quiet {
+        if !args.common.printing.quiet {
             say(&format!("{}/{}  {}", number + 1, work.len(), to.display()));
         }
     }
-    if args.common.json {
+    if args.common.printing.json {
         let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": transfer.step }).to_string())?;
     }

@@ -1,7 +1,7 @@
 //! `toile translate`: a trained translator applied to pictures.
 
 use super::common::{Common, command};
-use super::{device, print_line, say, use_threads};
+use super::{print_line, say};
 use crate::data::{image_files, read_image};
 use crate::error::{Error, Result};
 use crate::nn::Mode;
@@ -61,7 +61,6 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.common.threads)?;
     let work = outputs(&args.images, &args.out)?;
     if !args.common.force
         && let Some((_, to)) = work.iter().find(|(_, to)| to.symlink_metadata().is_ok())
@@ -69,18 +68,15 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::file(to, "exists already: choose another --out, or replace it with --force"));
     }
     let folder = RunFolder::read(&args.run)?;
-    let (device, line) = device::open(&args.common.device)?;
+    let device = args.common.open()?;
     if let AnyRecipe::Stylize(recipe) = folder.any_recipe()? {
-        return restyle(&args, &folder, &recipe, &work, &device, &line);
+        return restyle(&args, &folder, &recipe, &work, &device);
     }
     if args.strength.is_some() {
         return Err(Error::Usage("--strength: only a style saved by toile stylize has strengths".into()));
     }
     let direction = if args.direction == "a-to-b" { Direction::AToB } else { Direction::BToA };
     let applied = Applied::load(&folder, args.step, direction, args.seed, &device)?;
-    if !args.common.quiet {
-        say(&format!("device: {line}"));
-    }
     let mode = if args.statistics == "batch" { Mode::BatchStatistics } else { Mode::Inference };
     if !is_file(&args.out) {
         let cannot = |error| Error::io("cannot make the folder", &args.out, error);
@@ -96,11 +92,11 @@ pub fn run(args: Args) -> Result<u8> {
         } else {
             save_png(to, &DynamicImage::from(translated).into_rgb8(), made.text(), args.common.force)?;
         }
-        if !args.common.quiet {
+        if !args.common.printing.quiet {
             say(&format!("{}/{}  {}", number + 1, work.len(), to.display()));
         }
     }
-    if args.common.json {
+    if args.common.printing.json {
         let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": applied.step }).to_string())?;
     }
@@ -114,14 +110,10 @@ fn restyle(
     recipe: &StylizeRecipe,
     work: &[(PathBuf, PathBuf)],
     device: &Device,
-    line: &str,
 ) -> Result<u8> {
     if args.direction == "b-to-a" || args.as_trained || args.step.is_some() {
         let why = "a saved style has one direction, one step, and keeps sizes: --direction, --step, --as-trained do not apply";
         return Err(Error::Usage(why.into()));
-    }
-    if !args.common.quiet {
-        say(&format!("device: {line}"));
     }
     if !is_file(&args.out) {
         std::fs::create_dir_all(&args.out).map_err(|e| Error::io("cannot make the folder", &args.out, e))?;
@@ -131,10 +123,10 @@ fn restyle(
         recipe,
         work,
         (args.strength, args.licence.as_deref()),
-        (args.common.force, args.common.quiet),
+        (args.common.force, args.common.printing.quiet),
         device,
     )?;
-    if args.common.json {
+    if args.common.printing.json {
         let written: Vec<String> = work.iter().map(|(_, to)| to.display().to_string()).collect();
         print_line(&serde_json::json!({ "written": written, "step": step }).to_string())?;
     }

@@ -133,10 +133,10 @@ pub fn run(args: Args) -> Result<u8> {
         save_png(path, &sheet, made.text(), args.common.force)?;
         written.push(path.display().to_string());
     }
-    if args.common.json {
+    if args.common.printing.json {
         let line = serde_json::json!({ "written": written, "step": step, "design": points::json(design) });
         print_line(&line.to_string())?;
-    } else if !args.common.quiet {
+    } else if !args.common.printing.quiet {
         match (&args.single, &written[..]) {
             (Some(folder), paths) => print_line(&format!("{} pictures in {}", paths.len(), folder.display()))?,
             (None, paths) => paths.iter().try_for_each(|path| print_line(path))?,

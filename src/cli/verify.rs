@@ -1,6 +1,7 @@
 //! `toile verify`: outside case files against the engine, and the engine's own cases for others.
 
-use super::{device, print_line, say, use_threads};
+use super::common::{Machine, Printing};
+use super::{device, print_line, say};
 use crate::error::{Error, Result};
 use crate::gpu::GpuOptions;
 use crate::verify::{CaseReport, Outcome, VerifyReport, verify_dir_with, write_dir};
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 /// The directory holds index.json and safetensors files: cases of the format
 /// in docs/testing.md, or ONNX operator tests. An op or attribute that the
 /// engine does not know is 'not supported' and counted apart; the last line
-/// holds the counts.
+/// holds the counts. --quiet leaves it and what did not pass; --json gives an
+/// object a case and one with the counts.
 ///
 /// With --write the engine's own reference cases are written instead, for
 /// other engines to be tested with.
@@ -33,8 +35,8 @@ pub struct Args {
     /// The directory with index.json.
     #[arg(conflicts_with = "write")]
     dir: Option<PathBuf>,
-    #[arg(long, default_value = "auto", help = device::HELP, conflicts_with = "write")]
-    device: String,
+    #[command(flatten)]
+    machine: Machine,
     /// Only cases whose name, op or group holds this.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -42,24 +44,17 @@ pub struct Args {
     #[arg(long, conflicts_with = "write")]
     strict: bool,
     /// Write the engine's reference cases into this directory.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["device", "json"])]
     write: Option<PathBuf>,
     /// With --write: replace files that are there.
     #[arg(long)]
     force: bool,
-    /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Only what did not pass, and the last line.
-    #[arg(long)]
-    quiet: bool,
-    /// One JSON object a case, and one with the counts.
-    #[arg(long, conflicts_with = "write")]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    use_threads(args.threads)?;
+    args.machine.threads.apply()?;
     match (&args.write, &args.dir) {
         (Some(folder), _) => write(&args, folder),
         (None, _) if args.force => Err(Error::Usage("--force goes with --write".into())),
@@ -81,7 +76,7 @@ fn bar(shown: bool) -> ProgressBar {
 }
 
 fn write(args: &Args, folder: &std::path::Path) -> Result<u8> {
-    let bar = bar(!args.quiet);
+    let bar = bar(!args.printing.quiet);
     let written = write_dir(folder, args.filter.as_deref(), args.force, |case| {
         bar.set_message(case.to_string());
         bar.inc(1);
@@ -91,7 +86,7 @@ fn write(args: &Args, folder: &std::path::Path) -> Result<u8> {
         Err(error @ (Error::File { .. } | Error::Io { .. })) => return unusable(&error),
         other => other?,
     };
-    if !args.quiet {
+    if !args.printing.quiet {
         for file in &written.files {
             print_line(&format!("wrote {}", file.display()))?;
         }
@@ -136,19 +131,19 @@ impl Drop for QuietPanics {
 }
 
 fn verify(args: &Args, dir: &std::path::Path) -> Result<u8> {
-    let (device, line) = device::open_to_check(&args.device, GpuOptions::default())?;
-    if !args.quiet && !args.json {
+    let (device, line) = device::open_to_check(&args.machine.device, GpuOptions::default())?;
+    if !args.printing.quiet && !args.printing.json {
         print_line(&format!("device: {line}"))?;
     }
-    let bar = bar(args.quiet || !std::io::stdout().is_terminal());
+    let bar = bar(args.printing.quiet || !std::io::stdout().is_terminal());
     let mut printed = Ok(());
     let report = {
         let _quiet = QuietPanics::new();
         verify_dir_with(dir, &device, args.filter.as_deref(), |case| {
             bar.set_message(shown(&case.name));
             bar.inc(1);
-            let left_out = args.quiet && matches!(case.outcome, Outcome::Passed(_));
-            let line = if args.json { json(case) } else { text(case) };
+            let left_out = args.printing.quiet && matches!(case.outcome, Outcome::Passed(_));
+            let line = if args.printing.json { json(case) } else { text(case) };
             if printed.is_ok() && !left_out {
                 printed = bar.suspend(|| print_line(&line));
             }
@@ -167,11 +162,11 @@ fn verify(args: &Args, dir: &std::path::Path) -> Result<u8> {
         return Err(Error::Usage(filter));
     }
     let (passed, failed, not_supported) = (report.passed(), report.failed(), report.not_supported());
-    if args.json {
+    if args.printing.json {
         let counts = serde_json::json!({ "passed": passed, "failed": failed, "not_supported": not_supported });
         print_line(&counts.to_string())?;
     } else {
-        if !args.quiet {
+        if !args.printing.quiet {
             table(&report)?;
         }
         print_line(&format!("{passed} passed, {failed} failed, {not_supported} not supported"))?;

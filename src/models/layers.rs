@@ -172,6 +172,14 @@ pub struct ShapeError {
     pub message: String,
 }
 
+impl ShapeError {
+    /// The dotted path of the key in a recipe, such as `generator.layers[3].filters`.
+    pub fn place(&self, network: &str) -> String {
+        let key = if self.key.is_empty() { String::new() } else { format!(".{}", self.key) };
+        format!("{network}.layers[{}]{key}", self.layer)
+    }
+}
+
 /// The largest side, channel or unit count that is taken as meant.
 const MOST: usize = 1 << 20;
 

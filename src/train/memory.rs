@@ -2,7 +2,8 @@
 
 use super::classifier;
 use super::gan::Gan;
-use super::recipe::{AnyRecipe, available_memory};
+use super::recipe::AnyRecipe;
+pub(crate) use super::recipe::available_memory;
 use super::translation::{self, Method};
 use crate::data::{self, Source};
 use crate::error::{Error, Result};
@@ -96,7 +97,7 @@ impl MemoryEstimate {
 }
 
 /// Whether the device has memory apart from the system's.
-fn own_memory(device: &Device) -> bool {
+pub(crate) fn own_memory(device: &Device) -> bool {
     match device {
         Device::Gpu(gpu) => !matches!(gpu.report().kind, AdapterKind::Software | AdapterKind::Integrated),
         _ => false,

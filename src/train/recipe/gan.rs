@@ -183,12 +183,7 @@ impl Recipe {
             );
             return Err(("objective.kind".into(), message));
         }
-        let at = |network: &'static str| {
-            move |e: ShapeError| {
-                let key = if e.key.is_empty() { String::new() } else { format!(".{}", e.key) };
-                (format!("{network}.layers[{}]{key}", e.layer), e.message)
-            }
-        };
+        let at = |network: &'static str| move |e: ShapeError| (e.place(network), e.message);
         let image = self.image_shape();
         let shapes = output_shape(&self.generator.layers, &[self.generator.latent]).map_err(at("generator"))?;
         let made = shapes.last().map_or(vec![self.generator.latent], Clone::clone);
@@ -226,11 +221,15 @@ impl Recipe {
     }
 
     pub(crate) fn build_generator(&self, init: &mut Initializer) -> Result<Sequential> {
-        build(&self.generator.layers, &[self.generator.latent], init).map_err(|e| Error::Invalid(format!("{e:?}")))
+        build(&self.generator.layers, &[self.generator.latent], init).map_err(|e| self.fault("generator", e))
     }
 
     pub(crate) fn build_discriminator(&self, init: &mut Initializer) -> Result<Sequential> {
-        build(&self.discriminator.layers, &self.image_shape(), init).map_err(|e| Error::Invalid(format!("{e:?}")))
+        build(&self.discriminator.layers, &self.image_shape(), init).map_err(|e| self.fault("discriminator", e))
+    }
+
+    fn fault(&self, network: &str, e: ShapeError) -> Error {
+        Error::Recipe { file: self.name.clone(), key: e.place(network), message: e.message }
     }
 }
 

@@ -11,7 +11,7 @@ pub use classifier::{Augment, ClassifierData, ClassifierRecipe};
 pub use feed_forward::{FeedForwardRecipe, Style};
 pub use gan::{DiscriminatorSpec, GeneratorSpec, Objective, Recipe, StepMode};
 pub use shared::TrainConfig;
-pub(in crate::train) use shared::available_memory;
+pub(crate) use shared::available_memory;
 pub use stylize::{Applying, SavedMask, StylizeRecipe};
 pub use translation::{Method, Schedule, TranslationRecipe};
 

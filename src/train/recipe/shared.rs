@@ -185,7 +185,7 @@ pub(super) fn section(name: &str, keys: &impl Serialize) -> String {
 }
 
 /// The memory that is free for programs, in bytes, where the system says so (Linux).
-pub(in crate::train) fn available_memory() -> Option<u64> {
+pub(crate) fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
