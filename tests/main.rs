@@ -28,3 +28,5 @@ mod random;
 mod shaders;
 mod translation;
 mod verify;
+mod verify_judgement;
+mod verify_onnx;
