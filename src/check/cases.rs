@@ -12,6 +12,8 @@ mod matmul;
 mod reductions;
 mod training;
 
+pub use conv2d::convolutions;
+
 use super::compare::Tolerance::{self, *};
 use super::gradients::Function;
 use crate::error::{Error, Result};

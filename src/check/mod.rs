@@ -6,7 +6,7 @@ mod gradients;
 mod run;
 mod variants;
 
-pub use cases::{Case, cases};
+pub use cases::{Case, cases, convolutions};
 pub use compare::{Deviation, Tolerance, compare, compare_each};
 pub use gradients::{directional, second_order};
 pub use run::{CaseReport, Check, Expected, check_case};

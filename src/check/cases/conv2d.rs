@@ -30,11 +30,12 @@ fn faces(what: &str, x: [usize; 4], w: [usize; 4], settings: Conv2d) -> [Case; 3
     ]
 }
 
-fn small() -> Vec<Case> {
+/// Small convolutions of every kind: what is special, the shapes of the image and of the kernel, the settings.
+pub fn convolutions() -> [(&'static str, [usize; 4], [usize; 4], Conv2d); 15] {
     let same = Conv2d::same([7, 6], [4, 4], [2, 1], [1, 1]);
     let [top, bottom, left, right] = same.padding;
     let lower = Conv2d { padding: [bottom, top, right, left], ..same };
-    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 15] = [
+    [
         ("same of Keras and of ONNX's SAME_UPPER", [2, 2, 7, 6], [3, 2, 4, 4], same),
         ("same of ONNX's SAME_LOWER", [2, 2, 7, 6], [3, 2, 4, 4], lower),
         ("3x3", [2, 3, 6, 5], [4, 3, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
@@ -50,9 +51,12 @@ fn small() -> Vec<Case> {
         ("depthwise", [2, 3, 5, 6], [3, 1, 3, 3], conv([1, 1], [1; 4], [1, 1], 3)),
         ("kernel as large as the image", [3, 2, 4, 4], [2, 2, 4, 4], conv([1, 1], [0; 4], [1, 1], 1)),
         ("many small images", [9, 2, 3, 3], [4, 2, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
-    ];
+    ]
+}
+
+fn small() -> Vec<Case> {
     let mut table: Vec<Case> =
-        rows.into_iter().flat_map(|(what, x, w, settings)| faces(what, x, w, settings)).collect();
+        convolutions().into_iter().flat_map(|(what, x, w, settings)| faces(what, x, w, settings)).collect();
     for (stride, size) in [([1, 1], [5, 7]), ([2, 2], [10, 14])] {
         let settings = Conv2d::same_transpose([5, 7], [4, 4], stride, [1, 1]);
         let run = move |t: &[Tensor]| t[0].conv_transpose2d(&t[1], settings, size);

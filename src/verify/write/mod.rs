@@ -12,6 +12,7 @@ use super::tensors::{Array, Arrays};
 use crate::autograd::grad_all;
 use crate::check;
 use crate::error::{Error, Result};
+use crate::ops::Conv2d;
 use crate::report::{write_atomic, write_new};
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor};
@@ -137,28 +138,39 @@ fn of_table() -> Result<Vec<TableCase>> {
         });
         Ok::<(), Error>(())
     };
+    let op_of = |row: &'static str| {
+        let op = row.split(": ").next().unwrap_or(row);
+        rows::RENAMED.iter().find(|(here, _)| *here == op).map_or(op, |(_, there)| there)
+    };
     for (group, rows) in rows::ROWS {
-        for (row, op, inputs, attrs) in rows {
-            take(row, op, group, inputs, attributes(attrs), None)?;
+        for (row, inputs, attrs) in rows {
+            take(row, op_of(row), group, inputs, attributes(attrs), None)?;
         }
     }
-    for ((row, op, inputs, attrs), name, shape, values) in rows::INDEXED {
+    for ((row, inputs, attrs), name, shape, values) in rows::INDEXED {
         let values = values.iter().map(|&v| v as f64).collect();
         let index = Array { shape: shape.to_vec(), values, integer: true };
-        take(row, op, "layout", inputs, attributes(attrs), Some((name, index)))?;
+        take(row, op_of(row), "layout", inputs, attributes(attrs), Some((name, index)))?;
     }
-    for (what, size, kernel, settings) in rows::CONVOLUTIONS {
-        let with = |key: &str, sizes: [usize; 2]| {
-            let mut attrs = attributes(settings);
-            attrs.insert(key.into(), json!(sizes));
+    for (what, x, w, Conv2d { stride, padding, dilation, groups }) in check::convolutions() {
+        let settings = json!({ "stride": stride, "padding": padding, "dilation": dilation, "groups": groups });
+        let with = |key: &str, [_, _, h, w]: [usize; 4]| {
+            let mut attrs = settings.clone();
+            attrs[key] = json!([h, w]);
             attrs
         };
-        take(&format!("conv2d: {what}"), "conv2d", "conv", "x w", attributes(settings), None)?;
-        take(&format!("conv2d_input: {what}"), "conv2d_input", "conv", "dy w", with("size", size), None)?;
-        take(&format!("conv2d_weight: {what}"), "conv2d_weight", "conv", "x dy", with("kernel", kernel), None)?;
+        let faces = [
+            ("conv2d", "x w", settings.clone()),
+            ("conv2d_input", "dy w", with("size", x)),
+            ("conv2d_weight", "x dy", with("kernel", w)),
+        ];
+        for (op, inputs, attrs) in faces {
+            let Value::Object(attrs) = attrs else { continue };
+            take(&format!("{op}: {what}"), op, "conv", inputs, attrs, None)?;
+        }
     }
-    for (row, op, inputs, attrs) in rows::KERAS_SAME {
-        take(row, op, "conv", inputs, attributes(attrs), None)?;
+    for (row, inputs, attrs) in rows::KERAS_SAME {
+        take(row, rows::KERAS_OP, "conv", inputs, attributes(attrs), None)?;
     }
     Ok(list)
 }

@@ -15,6 +15,9 @@ pub enum Fill {
 
 use Fill::*;
 
+/// An input: its name, its shape, how it is filled.
+type Input = (&'static str, &'static [usize], Fill);
+
 /// One case.
 pub struct Own {
     pub name: &'static str,
@@ -22,7 +25,7 @@ pub struct Own {
     pub op: &'static str,
     /// As JSON.
     pub attrs: &'static str,
-    pub inputs: &'static [(&'static str, &'static [usize], Fill)],
+    pub inputs: &'static [Input],
     /// Roles with their prefix.
     pub outputs: &'static [&'static str],
     /// The output that is differentiated; empty for none.
@@ -45,12 +48,12 @@ const PLAIN: Own = Own {
     order: 2,
 };
 
-const IMAGE: (&str, &[usize], Fill) = ("x", &[2, 4, 6, 5], Normal);
-const FAKE: &[(&str, &[usize], Fill)] = &[("fake", &[9, 1], Between(-5.0, 5.0))];
-const LOGITS: &[(&str, &[usize], Fill)] = &[("z", &[5, 3], Between(-5.0, 5.0)), ("target", &[5, 3], Between(0.0, 1.0))];
-const STEPS: &[(&str, &[usize], Fill)] = &[("p", &[7], Normal), ("g", &[10, 7], Normal)];
-const QUADRATIC: &[(&str, &[usize], Fill)] = &[("A", &[6, 5], Normal), ("y", &[6], Normal), ("p", &[5], Normal)];
-const CRITIC: &[(&str, &[usize], Fill)] = &[
+const IMAGE: Input = ("x", &[2, 4, 6, 5], Normal);
+const FAKE: &[Input] = &[("fake", &[9, 1], Between(-5.0, 5.0))];
+const LOGITS: &[Input] = &[("z", &[5, 3], Between(-5.0, 5.0)), ("target", &[5, 3], Between(0.0, 1.0))];
+const STEPS: &[Input] = &[("p", &[7], Normal), ("g", &[10, 7], Normal)];
+const QUADRATIC: &[Input] = &[("A", &[6, 5], Normal), ("y", &[6], Normal), ("p", &[5], Normal)];
+const CRITIC: [Input; 7] = [
     ("real", &[2, 3, 8, 8], Normal),
     ("w1", &[6, 3, 4, 4], Small),
     ("b1", &[6], Small),
@@ -59,48 +62,24 @@ const CRITIC: &[(&str, &[usize], Fill)] = &[
     ("w3", &[1, 32], Small),
     ("b3", &[1], Small),
 ];
-const CRITIC_AND_NORM: &[(&str, &[usize], Fill)] = &[
-    CRITIC[0],
-    CRITIC[1],
-    CRITIC[2],
-    CRITIC[3],
-    CRITIC[4],
-    CRITIC[5],
-    CRITIC[6],
-    ("g", &[8], Between(0.5, 1.5)),
-    ("be", &[8], Normal),
-];
-const BLEND: &[(&str, &[usize], Fill)] = &[
-    CRITIC[0],
-    CRITIC[1],
-    CRITIC[2],
-    CRITIC[3],
-    CRITIC[4],
-    CRITIC[5],
-    CRITIC[6],
-    ("fake", &[2, 3, 8, 8], Normal),
-    ("alpha", &[2], Exactly(&[0.25, 0.625])),
-];
-const BLEND_AND_NORM: &[(&str, &[usize], Fill)] = &[
-    CRITIC[0],
-    CRITIC[1],
-    CRITIC[2],
-    CRITIC[3],
-    CRITIC[4],
-    CRITIC[5],
-    CRITIC[6],
-    ("fake", &[2, 3, 8, 8], Normal),
-    ("alpha", &[2], Exactly(&[0.25, 0.625])),
-    ("g", &[8], Between(0.5, 1.5)),
-    ("be", &[8], Normal),
-];
+const NORM: [Input; 2] = [("g", &[8], Between(0.5, 1.5)), ("be", &[8], Normal)];
+const FAKES: [Input; 2] = [("fake", &[2, 3, 8, 8], Normal), ("alpha", &[2], Exactly(&[0.25, 0.625]))];
+const CRITIC_AND_NORM: [Input; 9] = joined(CRITIC, NORM);
+const BLEND: [Input; 9] = joined(CRITIC, FAKES);
+const BLEND_AND_NORM: [Input; 11] = joined(BLEND, NORM);
 
-const fn conv(
-    name: &'static str,
-    op: &'static str,
-    attrs: &'static str,
-    w: &'static [(&'static str, &'static [usize], Fill)],
-) -> Own {
+/// The inputs of both, in order.
+const fn joined<const A: usize, const B: usize, const N: usize>(a: [Input; A], b: [Input; B]) -> [Input; N] {
+    let mut all = [a[0]; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = if i < A { a[i] } else { b[i - A] };
+        i += 1;
+    }
+    all
+}
+
+const fn conv(name: &'static str, op: &'static str, attrs: &'static str, w: &'static [Input]) -> Own {
     Own { name, group: "conv", op, attrs, inputs: w, differentiated: "x w b", ..PLAIN }
 }
 
@@ -112,21 +91,41 @@ const fn loss(name: &'static str, op: &'static str) -> Own {
     Own { name, group: "loss", op, inputs: FAKE, outputs: &["out.loss"], loss: "loss", differentiated: "fake", ..PLAIN }
 }
 
+/// Named as its op.
+const fn without_gradients(
+    op: &'static str,
+    group: &'static str,
+    attrs: &'static str,
+    inputs: &'static [Input],
+    outputs: &'static [&'static str],
+) -> Own {
+    Own { name: op, group, op, attrs, inputs, outputs, loss: "", differentiated: "", order: 0 }
+}
+
 const fn optimizer(name: &'static str, attrs: &'static str, outputs: &'static [&'static str]) -> Own {
-    let op = "optimizer";
-    Own { name, group: "optimizer", op, attrs, inputs: STEPS, outputs, loss: "", differentiated: "", order: 0 }
+    Own { name, ..without_gradients("optimizer", "optimizer", attrs, STEPS, outputs) }
 }
 
 const fn quadratic(name: &'static str, attrs: &'static str) -> Own {
-    let (op, outputs) = ("optimizer_on_quadratic", &["out.p", "out.loss"]);
-    Own { name, group: "optimizer", op, attrs, inputs: QUADRATIC, outputs, loss: "", differentiated: "", order: 0 }
+    let outputs = &["out.p", "out.loss"];
+    Own { name, ..without_gradients("optimizer_on_quadratic", "optimizer", attrs, QUADRATIC, outputs) }
+}
+
+const fn running(name: &'static str, attrs: &'static str) -> Own {
+    let outputs = &["out.y", "out.y_eval_after", "out.running_mean", "out.running_var"];
+    Own { name, ..without_gradients("batch_norm_running", "norm", attrs, RUNNING, outputs) }
+}
+
+const fn spectral(name: &'static str, attrs: &'static str, inputs: &'static [Input]) -> Own {
+    let (group, op, outputs) = ("norm", "spectral_norm", &["out.w_sn", "out.sigma", "out.u", "out.v"]);
+    Own { name, group, op, attrs, inputs, outputs, loss: "w_sn", differentiated: "w", order: 1 }
 }
 
 const fn penalty(
     name: &'static str,
     op: &'static str,
     attrs: &'static str,
-    inputs: &'static [(&'static str, &'static [usize], Fill)],
+    inputs: &'static [Input],
     outputs: &'static [&'static str],
     differentiated: &'static str,
 ) -> Own {
@@ -245,31 +244,11 @@ const SMALL: [Own; 19] = [
         differentiated: "x gamma beta",
         ..PLAIN
     },
-    Own {
-        name: "batch_norm_running, torch",
-        group: "norm",
-        op: "batch_norm_running",
-        attrs: r#"{"convention": "torch", "momentum": 0.1, "eps": 1e-5}"#,
-        inputs: RUNNING,
-        outputs: &["out.y", "out.y_eval_after", "out.running_mean", "out.running_var"],
-        loss: "",
-        differentiated: "",
-        order: 0,
-    },
-    Own {
-        name: "batch_norm_running, keras",
-        group: "norm",
-        op: "batch_norm_running",
-        attrs: r#"{"convention": "keras", "momentum": 0.8, "eps": 0.001}"#,
-        inputs: RUNNING,
-        outputs: &["out.y", "out.y_eval_after", "out.running_mean", "out.running_var"],
-        loss: "",
-        differentiated: "",
-        order: 0,
-    },
+    running("batch_norm_running, torch", r#"{"convention": "torch", "momentum": 0.1, "eps": 1e-5}"#),
+    running("batch_norm_running, keras", r#"{"convention": "keras", "momentum": 0.8, "eps": 0.001}"#),
 ];
 
-const RUNNING: &[(&str, &[usize], Fill)] = &[
+const RUNNING: &[Input] = &[
     ("x", &[3, 4, 3, 5, 2], Normal),
     ("gamma", &[3], Normal),
     ("beta", &[3], Normal),
@@ -278,39 +257,13 @@ const RUNNING: &[(&str, &[usize], Fill)] = &[
 ];
 
 const SPECTRAL: [Own; 2] = [
-    Own {
-        name: "spectral_norm",
-        group: "norm",
-        op: "spectral_norm",
-        attrs: r#"{"dim": 0, "iterations": 2}"#,
-        inputs: &[("w", &[5, 3, 2, 2], Normal), ("u", &[5], Normal)],
-        outputs: &["out.w_sn", "out.sigma", "out.u", "out.v"],
-        loss: "w_sn",
-        differentiated: "w",
-        order: 1,
-    },
-    Own {
-        name: "spectral_norm, transposed convolution",
-        group: "norm",
-        op: "spectral_norm",
-        attrs: r#"{"dim": 1, "iterations": 1}"#,
-        inputs: &[("w", &[5, 3, 2, 2], Normal), ("u", &[3], Normal)],
-        outputs: &["out.w_sn", "out.sigma", "out.u", "out.v"],
-        loss: "w_sn",
-        differentiated: "w",
-        order: 1,
-    },
+    spectral("spectral_norm", r#"{"dim": 0, "iterations": 2}"#, &[("w", &[5, 3, 2, 2], Normal), ("u", &[5], Normal)]),
+    spectral(
+        "spectral_norm, transposed convolution",
+        r#"{"dim": 1, "iterations": 1}"#,
+        &[("w", &[5, 3, 2, 2], Normal), ("u", &[3], Normal)],
+    ),
 ];
-
-const fn without_gradients(
-    name: &'static str,
-    group: &'static str,
-    attrs: &'static str,
-    inputs: &'static [(&'static str, &'static [usize], Fill)],
-    outputs: &'static [&'static str],
-) -> Own {
-    Own { name, group, op: name, attrs, inputs, outputs, loss: "", differentiated: "", order: 0 }
-}
 
 const MORE: [Own; 8] = [
     Own {
@@ -419,7 +372,7 @@ const PENALTIES: [Own; 7] = [
         "gradient_penalty",
         "gradient_penalty",
         r#"{"activation": "lrelu", "slope": 0.2, "norm": null, "lam": 10.0, "target": 1.0, "sqrt_eps": 1e-12}"#,
-        BLEND,
+        &BLEND,
         PENALTY_OUTPUTS,
         "real w1 b1 w2 b2 w3 b3 fake",
     ),
@@ -427,7 +380,7 @@ const PENALTIES: [Own; 7] = [
         "gradient_penalty, instance norm",
         "gradient_penalty",
         r#"{"activation": "tanh", "norm": "instance", "norm_eps": 0.001, "lam": 10.0, "target": 1.0, "sqrt_eps": 1e-12}"#,
-        BLEND_AND_NORM,
+        &BLEND_AND_NORM,
         PENALTY_OUTPUTS,
         "real w1 b1 w2 w3 b3 fake g be",
     ),
@@ -435,7 +388,7 @@ const PENALTIES: [Own; 7] = [
         "gradient_penalty, layer norm, to zero",
         "gradient_penalty",
         r#"{"activation": "softplus", "norm": "layer", "norm_eps": 1e-5, "lam": 5.0, "target": 0.0, "sqrt_eps": 1e-12}"#,
-        BLEND_AND_NORM,
+        &BLEND_AND_NORM,
         PENALTY_OUTPUTS,
         "real w1 b1 w2 b2 w3 b3 fake g be",
     ),
@@ -457,7 +410,7 @@ const PENALTIES: [Own; 7] = [
         "r1_penalty",
         "r1_penalty",
         r#"{"activation": "lrelu", "slope": 0.2, "norm": null, "gamma": 10.0}"#,
-        CRITIC,
+        &CRITIC,
         &["out.d", "out.grad_x", "out.loss"],
         WEIGHTS,
     ),
@@ -465,7 +418,7 @@ const PENALTIES: [Own; 7] = [
         "r1_penalty, batch norm",
         "r1_penalty",
         r#"{"activation": "softplus", "norm": "batch", "norm_eps": 0.001, "gamma": 10.0}"#,
-        CRITIC_AND_NORM,
+        &CRITIC_AND_NORM,
         &["out.d", "out.grad_x", "out.loss"],
         "real w1 b1 w2 w3 b3 g be",
     ),
@@ -473,7 +426,7 @@ const PENALTIES: [Own; 7] = [
         "r1_plus_logistic",
         "r1_plus_logistic",
         r#"{"activation": "softplus", "gamma": 10.0}"#,
-        CRITIC,
+        &CRITIC,
         &["out.loss"],
         WEIGHTS,
     ),
