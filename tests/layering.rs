@@ -108,3 +108,20 @@ fn every_planted_bug_finds_its_place() {
     assert!(planted >= 30, "only {planted} entries were read");
     assert!(wrong.is_empty(), "tests/mutants.txt is out of date:\n{}", wrong.join("\n"));
 }
+
+/// Pictures of the documentation say how they were made, and nothing about the machine where that was.
+#[test]
+fn every_picture_of_the_documentation_records_how_it_was_made() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
+    let pictures = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let pictures: Vec<PathBuf> = pictures.filter(|path| path.extension().is_some_and(|end| end == "png")).collect();
+    assert!(pictures.len() >= 15, "only {} pictures", pictures.len());
+    for path in pictures {
+        let text = toile::report::read_png_text(&path).unwrap();
+        assert!(!text.is_empty(), "{}: records nothing", path.display());
+        for (key, value) in text {
+            let own = ["/home/", "/tmp/", "/root/", "/Users/", "/work/"].iter().find(|place| value.contains(**place));
+            assert!(own.is_none(), "{}: {key} names a place of one machine: {value}", path.display());
+        }
+    }
+}
