@@ -82,9 +82,17 @@ fn what_an_earlier_run_left_is_used_and_what_is_broken_is_done_without() {
     let (without, told) = train(&occupied, "without");
     assert!(without == numbers, "{told}");
     assert_eq!(told.contains("cannot be kept"), keeps, "{told}");
-    let output = run(&occupied, &["bench", "--tune", "--device", "gpu:0"]);
-    let told = text(&output.stderr);
-    assert!(output.status.code() == Some(1) && told.contains("occupied") && !told.contains("panicked"), "{told}");
+    // Before minutes of measuring; /proc/self is a folder in which no file can be made.
+    for folder in [&*occupied, Path::new("/proc/self")].into_iter().filter(|folder| folder.exists()) {
+        let output = run(folder, &["bench", "--tune", "--device", "gpu:0"]);
+        let told = text(&output.stderr);
+        let place = folder.file_name().unwrap().to_str().unwrap();
+        assert!(output.status.code() == Some(1) && !told.contains("panicked"), "{told}");
+        assert!(
+            told.contains(place) && told.contains("cannot be stored") && told.contains("TOILE_CACHE_DIR"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
@@ -103,6 +111,9 @@ fn bench_checks_and_times() {
     let steps = rows(&["--steps", "--filter", "w1"]);
     assert_eq!((steps.len(), &steps[0]["workload"], &steps[0]["batch"]), (1, &"w1".into(), &64.into()));
     assert!(steps[0]["first_step_s"].as_f64().unwrap() > 0.0, "{steps:?}");
+    assert!(steps[0]["growth_with"].is_null(), "{steps:?}");
+    let growth = rows(&["--growth", "--filter", "1x3x64x64"]);
+    assert_eq!((growth.len(), &growth[0]["growth_with"], &growth[0]["size"]), (1, &"image size".into(), &64.into()));
     let profile = toile(place.path(), &["bench", "--device", "cpu", "--profile", "w1"]);
     assert!(text(&profile.stdout).contains("conv2d"), "{}", text(&profile.stdout));
     refused(place.path(), &["bench", "--device", "reference", "--kernels"], 2, &["reference", "cpu"]);

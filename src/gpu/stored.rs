@@ -1,6 +1,6 @@
 //! What is kept between runs in the user's cache folder: measured kernel choices and compiled pipelines, by adapter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::pipeline::Pipelines;
@@ -43,6 +43,11 @@ pub fn tuning_file(report: &AdapterReport) -> Option<PathBuf> {
     file("tuning", report, "toml")
 }
 
+/// The name that a file has until it is whole.
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension(format!("{}.tmp", std::process::id()))
+}
+
 /// What follows the checksum, if it is right.
 fn checked(bytes: Vec<u8>) -> Option<Vec<u8>> {
     let (sum, data) = bytes.split_at_checked(8)?;
@@ -59,7 +64,7 @@ fn checksum(data: &[u8]) -> u64 {
 pub(super) fn leave(pipelines: &Pipelines) {
     let (Some(cache), Some((path, known))) = (pipelines.stored.get(), pipelines.leave.get()) else { return };
     let Some(data) = cache.get_data().filter(|data| data.len() > *known) else { return };
-    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let beside = beside(path);
     let bytes = [&checksum(&data).to_le_bytes()[..], &data].concat();
     let written = path.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
         && std::fs::write(&beside, bytes).is_ok()
@@ -107,16 +112,22 @@ impl Gpu {
         tuning_file(self.report())
     }
 
-    /// The same for choices that are to be stored: the folder is made.
+    /// The same for choices that are to be stored: the folder is made, and that a file can be written there is tried.
     ///
     /// # Errors
-    /// No cache folder, or one that cannot be made.
+    /// No cache folder, or one that cannot be made or written.
     pub fn tuning_place(&self) -> Result<PathBuf> {
         let path = self
             .tuning_file()
             .ok_or_else(|| Error::Usage(format!("there is no cache folder to store the choice in: set {VARIABLE}")))?;
         let folder = path.parent().unwrap_or(&path);
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
+        let beside = beside(&path);
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&beside, ""))
+            .and_then(|()| std::fs::remove_file(&beside))
+            .map_err(|e| {
+                Error::file(folder, format!("the choice cannot be stored there: {e}; set {VARIABLE} to another folder"))
+            })?;
         Ok(path)
     }
 
@@ -152,7 +163,7 @@ impl Gpu {
             self.report()
         );
         // Written beside its place and renamed, so that no process reads half of it.
-        let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+        let beside = beside(&path);
         std::fs::write(&beside, head + &tuned.to_text()).map_err(|e| Error::io("cannot write", &beside, e))?;
         std::fs::rename(&beside, &path).map_err(|e| Error::io("cannot write", &path, e))?;
         Ok(path)
