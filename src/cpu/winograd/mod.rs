@@ -115,7 +115,10 @@ impl Plan {
     /// tiles earlier, whose results they share with the strip before.
     fn groups(&self, wanted: usize, overlap: bool) -> Vec<Group> {
         let [height, width] = self.grid;
-        let rows = if height * width <= MOST_TILES { height } else { (2 * TILES).div_ceil(width).max(4).min(height) };
+        // A row that is shared costs a quarter at most.
+        let least = if overlap { 4 } else { 1 };
+        let rows =
+            if height * width <= MOST_TILES { height } else { (2 * TILES).div_ceil(width).max(least).min(height) };
         let mut groups: Vec<Group> = Vec::new();
         for image in 0..self.n {
             for first in (0..height).step_by(rows) {
