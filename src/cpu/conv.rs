@@ -8,7 +8,7 @@ use super::parallel::{for_rows, for_tasks};
 use super::product::{Finish, Job, Pack, Shared, product};
 use super::simd::{Isa, vectorized};
 use super::tile::{Multiply, Tile, with_tile};
-use super::{conv_weight, winograd};
+use super::{conv_direct, conv_weight, winograd};
 use std::ops::Range;
 
 /// The sizes of a convolution, as [`crate::ops::Conv2d`] defines it.
@@ -85,66 +85,104 @@ impl Planes {
         // A row more, for products that go on behind the ends of rows.
         let mut data = CpuBuffer::uninit(used + size[1] + SLACK);
         data[used..].fill(0.0);
-        let channel = |channel: usize, planes: &mut [f32]| {
-            let x = &x[channel * image[0] * image[1]..][..image[0] * image[1]];
-            for (phase, plane) in planes.chunks_exact_mut(area).enumerate() {
-                let [ry, rx] = [phase / phases[1], phase % phases[1]];
-                // Columns v with 0 <= v·s + rx − left < width.
-                let first = before[1].saturating_sub(rx).div_ceil(phases[1]).min(size[1]);
-                let last = (image[1] + before[1]).saturating_sub(rx).div_ceil(phases[1]).clamp(first, size[1]);
-                for (u, row) in plane.chunks_exact_mut(size[1]).enumerate() {
-                    let y = (u * phases[0] + ry).checked_sub(before[0]).filter(|&y| y < image[0] && first < last);
-                    let Some(y) = y else {
-                        row.fill(0.0);
-                        continue;
-                    };
-                    let start = first * phases[1] + rx - before[1];
-                    let from = &x[y * image[1] + start..(y + 1) * image[1]];
-                    row[..first].fill(0.0);
-                    row[last..].fill(0.0);
-                    let row = &mut row[first..last];
-                    match phases[1] {
-                        1 => row.copy_from_slice(&from[..row.len()]),
-                        2 => every_second(from, row),
-                        s => row.iter_mut().zip(from.iter().step_by(s)).for_each(|(y, x)| *y = *x),
-                    }
-                }
-            }
-        };
+        let channel = Channel { image, phases, before, size };
+        let x = |i: usize| &x[i * image[0] * image[1]..];
         let row = phases[0] * phases[1] * area;
         if spread {
-            for_rows(&mut data[..used], row, channel);
+            for_rows(
+                &mut data[..used],
+                row,
+                #[inline(always)]
+                |i, planes| channel.split(x(i), planes),
+            );
         } else {
             vectorized(
                 #[inline(always)]
-                || data[..used].chunks_exact_mut(row).enumerate().for_each(|(i, planes)| channel(i, planes)),
+                || {
+                    for (i, planes) in data[..used].chunks_exact_mut(row).enumerate() {
+                        channel.split(x(i), planes);
+                    }
+                },
             );
         }
         Planes { data }
     }
 }
 
+/// How [`Planes`] splits an image of one channel.
+struct Channel {
+    image: [usize; 2],
+    phases: [usize; 2],
+    before: [usize; 2],
+    size: [usize; 2],
+}
+
+impl Channel {
+    /// Writes all of `planes` from x, which begins with the image.
+    #[inline(always)]
+    fn split(&self, x: &[f32], planes: &mut [f32]) {
+        let Channel { image, phases, before, size } = *self;
+        planes.fill(0.0);
+        // The rows and columns u with 0 <= u·s + r − before < length.
+        let inside = |axis: usize, r: usize| {
+            let last = (image[axis] + before[axis]).saturating_sub(r).div_ceil(phases[axis]).min(size[axis]);
+            before[axis].saturating_sub(r).div_ceil(phases[axis]).min(last)..last
+        };
+        for ry in 0..phases[0] {
+            for rx in 0..phases[1] {
+                let columns = inside(1, rx);
+                if columns.is_empty() {
+                    continue;
+                }
+                for u in inside(0, ry) {
+                    let row = ((ry * phases[1] + rx) * size[0] + u) * size[1];
+                    let y = u * phases[0] + ry - before[0];
+                    let from = &x[y * image[1] + columns.start * phases[1] + rx - before[1]..];
+                    let row = &mut planes[row + columns.start..];
+                    let done = match phases[1] {
+                        1 => spread_line::<1>(from, row, columns.len()),
+                        2 => spread_line::<2>(from, row, columns.len()),
+                        _ => 0,
+                    };
+                    for i in done..columns.len() {
+                        row[i] = from[i * phases[1]];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// row[i] = from[i·S] for i below `count`, 0 for those behind as far as whole vectors reach, in vectors of 16 as long as there
+/// is room on both sides; returns how far that went. What follows in `row` is zero or yet to be written.
 #[inline(always)]
-fn every_second(from: &[f32], row: &mut [f32]) {
-    let pairs = from.len() / 2;
-    let whole = pairs.min(row.len());
-    for (y, x) in row[..whole].iter_mut().zip(from.chunks_exact(2)) {
-        *y = x[0];
+fn spread_line<const S: usize>(from: &[f32], row: &mut [f32], count: usize) -> usize {
+    let mut done = 0;
+    while done < count {
+        let Some(row) = row[done..].first_chunk_mut::<16>() else { break };
+        let Some(from) = from.get(done * S..(done + 16) * S) else { break };
+        // Bits and a mask: a choice would be made by branches.
+        let left = (count - done) as u32;
+        let values: [u32; 16] = match from.first_chunk::<16>() {
+            Some(from) if S == 1 => from.map(f32::to_bits),
+            _ => std::array::from_fn(|i| from[i * S].to_bits()),
+        };
+        let masks: [u32; 16] = std::array::from_fn(|i| 0u32.wrapping_sub(u32::from((i as u32) < left)));
+        *row = std::array::from_fn(|i| f32::from_bits(values[i] & masks[i]));
+        done += 16;
     }
-    if whole < row.len() {
-        row[whole] = from[2 * whole];
-    }
+    done
 }
 
 /// Products that compute pixels: result[row i at i·row_stride + pixel] = Σ_k left[i, k]·source[pixel + offsets[k]].
 /// Their columns are rows of `len` neighbouring pixels, of which the first `wide` are wanted. Row i goes to `to[i]`, `to[i] + step`, … in the result; two parts
 /// take every other pixel of it.
-struct Pixels<const MR: usize> {
-    parts: Vec<Part<MR>>,
-    to: Vec<usize>,
+pub(super) struct Pixels<const MR: usize> {
+    pub parts: Vec<Part<MR>>,
+    pub to: Vec<usize>,
     len: usize,
-    wide: usize,
-    step: usize,
+    pub wide: usize,
+    pub step: usize,
 }
 
 /// How many columns a row of `wide` pixels takes that are `pitch` apart in the source. Few rows of results don't pay for
@@ -154,10 +192,10 @@ fn row_len<const MR: usize>(m: usize, wide: usize, pitch: usize) -> usize {
 }
 
 /// One product of [`Pixels`]: row i comes from `from[i]` in the source.
-struct Part<const MR: usize> {
-    left: Left<MR>,
-    offsets: Vec<usize>,
-    from: Vec<usize>,
+pub(super) struct Part<const MR: usize> {
+    pub left: Left<MR>,
+    pub offsets: Vec<usize>,
+    pub from: Vec<usize>,
 }
 
 impl<const MR: usize> Pixels<MR> {
@@ -267,7 +305,8 @@ fn tiled_forward<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], w: &[f3
     let [x_image, y_image] = [s.groups * s.c * x_plane, s.groups * s.o * y_plane];
     let plane = size[0] * size[1];
     let channel = s.stride[0] * s.stride[1] * plane; // elements that the planes of a channel take
-    let chunk = chunk(s.n, s.groups * s.c * channel, y_plane);
+    let direct = is_direct::<MR>(s.o, s.c * area, s.groups * s.c * channel);
+    let chunk = chunk(s.n, s.groups * s.c * channel, y_plane, direct);
     let taps: Vec<usize> = (0..s.c * area)
         .map(|k| {
             let (c, i, j) = (k / area, k % area / s.kernel[1] * s.dilation[0], k % s.kernel[1] * s.dilation[1]);
@@ -297,7 +336,16 @@ fn tiled_forward<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], w: &[f3
         let x = &x[images.start * x_image..images.end * x_image];
         let planes = Planes::new(x, s.x, s.stride, s.before, size, spread);
         let base = images.start * y_image;
-        // SAFETY: every pixel has its own place.
+        if direct {
+            for p in &pixels {
+                // SAFETY: every pixel has its own place.
+                unsafe {
+                    conv_direct::run::<MR, NR>(p, &planes.data, y, y_plane, [base, images.len() * s.y[0]], spread);
+                }
+            }
+            return;
+        }
+        // SAFETY: as above.
         let job = |p| unsafe { Pixels::job::<NR>(p, &planes.data, y, y_plane, [base, images.len() * s.y[0]]) };
         product::<MR, NR, _, _>(&pixels.iter().map(job).collect::<Vec<_>>(), spread);
     });
@@ -312,10 +360,22 @@ const CHUNKS: usize = 8;
 
 /// How many images are computed from their planes at a time, where an image has `planes` elements of planes and `pixels`
 /// results a channel: few enough for the second-level cache; all, if that would leave too little to do.
-fn chunk(n: usize, planes: usize, pixels: usize) -> usize {
-    let chunk = (NEAR / planes.max(1)).min(n / CHUNKS).max(1);
-    if n < CHUNKS || chunk * pixels < COLUMNS { n } else { chunk }
+fn chunk(n: usize, planes: usize, pixels: usize, direct: bool) -> usize {
+    let near = if direct { NEAREST } else { NEAR };
+    let chunk = (near / planes.max(1)).min(n / CHUNKS).max(1);
+    if n < CHUNKS || chunk * pixels < COLUMNS && !direct { n } else { chunk }
 }
+
+/// Whether products of `m` rows and `k` terms, from images with `planes` elements of planes, are computed directly: where the
+/// packed right matrix would be used by few rows, or where there is so little to do a result that copying it costs more.
+fn is_direct<const MR: usize>(m: usize, k: usize, planes: usize) -> bool {
+    m <= MR || k <= FEW && planes <= NEAR
+}
+
+/// Terms of a sum up to which results are written straight from the registers.
+const FEW: usize = 64;
+/// Elements of source planes that stay in the first-level cache beside the rest.
+const NEAREST: usize = 1 << 13;
 
 /// Calls `work(images, whether it may use all cores)` for chunks of the images, one a core, or for all of them.
 fn for_chunks(n: usize, chunk: usize, work: impl Fn(Range<usize>, bool) + Sync) {
@@ -346,7 +406,8 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
     let size = [0, 1].map(|axis| (s.x[axis] - 1 + s.before[axis]) / s.stride[axis] + 1 + reach[axis]);
     let (area, [x_plane, y_plane], plane) = (s.area(), s.planes(), size[0] * size[1]);
     let [x_image, y_image] = [s.groups * s.c * x_plane, s.groups * s.o * y_plane];
-    let chunk = chunk(s.n, s.groups * s.o * plane, x_plane / (s.stride[0] * s.stride[1]));
+    let direct = is_direct::<MR>(s.c, s.o * area.div_ceil(s.stride[0] * s.stride[1]), s.groups * s.o * plane);
+    let chunk = chunk(s.n, s.groups * s.o * plane, x_plane / (s.stride[0] * s.stride[1]), direct);
     // The columns of each phase: the first q inside the image, the column it writes, their number; and the taps.
     let [phases_y, phases_x] = [0, 1].map(|axis| {
         let phase = |r: usize| {
@@ -410,7 +471,14 @@ fn tiled_input_gradient<const MR: usize, const NR: usize>(s: &Sizes, dy: &[f32],
         let planes = Planes::new(dy, s.y, [1, 1], reach, size, spread);
         let base = images.start * x_image;
         let rows = |p: &Pixels<MR>| images.len() * p.to.len() / chunk;
-        // SAFETY: every pixel has its own place.
+        if direct {
+            for p in &pixels {
+                // SAFETY: every pixel has its own place.
+                unsafe { conv_direct::run::<MR, NR>(p, &planes.data, dx, x_plane, [base, rows(p)], spread) };
+            }
+            return;
+        }
+        // SAFETY: as above.
         let job = |p| unsafe { Pixels::job::<NR>(p, &planes.data, dx, x_plane, [base, rows(p)]) };
         let jobs: Vec<_> = pixels.iter().map(job).collect();
         product::<MR, NR, _, _>(&jobs, spread);

@@ -2,8 +2,10 @@
 
 pub mod buffer;
 pub mod conv;
+mod conv_direct;
 mod conv_weight;
 pub mod guard;
+mod lanes;
 pub mod math;
 pub mod matmul;
 mod pack;

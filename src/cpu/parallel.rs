@@ -56,7 +56,12 @@ pub fn for_rows(y: &mut [f32], row_len: usize, work: impl Fn(usize, &mut [f32]) 
     let task = |task: usize, rows: &mut [f32]| {
         vectorized(
             #[inline(always)]
-            || rows.chunks_mut(row_len).enumerate().for_each(|(i, row)| work(task * rows_a_task + i, row)),
+            || {
+                // A loop, for the closure of an iterator need not be inlined.
+                for (i, row) in rows.chunks_mut(row_len).enumerate() {
+                    work(task * rows_a_task + i, row);
+                }
+            },
         );
     };
     if y.len() <= row_len * rows_a_task {

@@ -139,6 +139,17 @@ impl<'a> Shared<'a> {
         Shared { start: y.as_mut_ptr(), len: y.len(), life: std::marker::PhantomData }
     }
 
+    /// Where it begins: who writes there vouches for what [`Shared::write`] asks for.
+    pub fn start(&self) -> *mut f32 {
+        self.start
+    }
+
+    /// Its elements.
+    #[allow(clippy::len_without_is_empty)] // nobody asks
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// What begins at element `at`.
     pub fn part(self, at: usize) -> Shared<'a> {
         assert!(at <= self.len);

@@ -81,6 +81,18 @@ fn large() -> Vec<Case> {
             move |x| x[0].conv2d(&x[1], big),
         )
         .within(Accumulated(528)),
+        Case::new(
+            "conv2d_weight: large, any fractions",
+            vec![anything([19, 3, 28, 28]), anything([19, 18, 14, 14])],
+            move |x| x[0].conv2d_weight(&x[1], big, [4, 4]),
+        )
+        .within(Accumulated(3724)),
+        Case::new(
+            "conv2d: large to 3 channels, any fractions",
+            vec![anything([19, 20, 14, 14]), anything([3, 20, 4, 4])],
+            move |x| x[0].conv2d(&x[1], big),
+        )
+        .within(Accumulated(320)),
         Case::new("conv2d: large", vec![normal([9, 33, 14, 18]), normal([65, 33, 4, 4])], move |x| {
             x[0].conv2d(&x[1], big)
         })
@@ -113,7 +125,7 @@ fn large() -> Vec<Case> {
 
 /// Sizes around the edges of tiles, panels, splits and runs of vec4s. Values only.
 fn edges() -> Vec<Case> {
-    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 15] = [
+    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 28] = [
         ("1x1", [3, 33, 7, 5], [31, 33, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
         ("1x1 stride 2", [2, 9, 9, 8], [33, 9, 1, 1], conv([2, 2], [0; 4], [1, 1], 1)),
         ("2x2 stride 2", [5, 8, 8, 8], [16, 8, 2, 2], conv([2, 2], [0; 4], [1, 1], 1)),
@@ -124,6 +136,23 @@ fn edges() -> Vec<Case> {
         ("batch 33", [33, 4, 4, 4], [7, 4, 3, 3], conv([2, 2], [1; 4], [1, 1], 1)),
         // Images in chunks on the cpu, the last one smaller.
         ("batch 17 stride 2", [17, 6, 28, 27], [10, 3, 4, 4], conv([2, 2], [1; 4], [1, 1], 2)),
+        // Few channels on one side: on the cpu without packing, and weight gradients in parts. Rows of pixels that are shorter
+        // than a vector, than half of one, and such that the last vector overlaps the one before; 8 rows of weights and 1 to
+        // 7 more; images one by one and whole.
+        ("3 to 17", [9, 3, 10, 14], [17, 3, 4, 4], conv([1, 1], [1, 2, 1, 2], [1, 1], 1)),
+        ("3 to 13 stride 2", [10, 3, 28, 26], [13, 3, 4, 4], conv([2, 2], [1; 4], [1, 1], 1)),
+        ("3 to 12 odd stride 2", [2, 3, 27, 25], [12, 3, 5, 4], conv([2, 2], [2, 1, 1, 2], [1, 1], 1)),
+        ("3 to 11 short rows", [9, 3, 7, 7], [11, 3, 4, 4], conv([1, 1], [1, 2, 1, 2], [1, 1], 1)),
+        ("4 to 10 shortest rows", [8, 4, 5, 3], [10, 4, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
+        ("20 to 3 short rows", [9, 20, 7, 7], [3, 20, 4, 4], conv([1, 1], [2, 1, 2, 1], [1, 1], 1)),
+        ("40 to 2", [2, 40, 6, 19], [2, 40, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
+        ("3 to 9 wide", [1, 3, 6, 37], [9, 3, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
+        ("2 to 15 dilated", [3, 2, 15, 21], [15, 2, 3, 3], conv([1, 2], [2, 2, 3, 3], [2, 3], 1)),
+        ("6 to 4 groups", [9, 6, 15, 14], [4, 3, 3, 3], conv([1, 2], [2, 2, 1, 1], [2, 1], 2)),
+        ("channel by channel", [2, 5, 9, 20], [5, 1, 3, 3], conv([1, 1], [1; 4], [1, 1], 5)),
+        ("3 to 5 stride 3", [3, 3, 20, 23], [5, 3, 3, 4], conv([3, 3], [1; 4], [1, 1], 1)),
+        // More rows of an image than a part of a weight gradient has at a time.
+        ("2 to 6 large", [1, 2, 250, 150], [6, 2, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         // From 32 channels on these are computed by Winograd's algorithm on the cpu.
         ("3x3 many channels", [2, 45, 17, 23], [60, 45, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("3x3 many channels, valid", [1, 46, 34, 20], [62, 46, 3, 3], conv([1, 1], [0; 4], [1, 1], 1)),

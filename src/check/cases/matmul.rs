@@ -69,6 +69,12 @@ fn edges() -> Vec<Case> {
         (130, 2, 515),
         (8, 48, 192),
         (9, 97, 400),
+        // Of so few terms that the cpu computes them in a pass over y, and products with a vector.
+        (5, 70, 1),
+        (3, 65, 2),
+        (70, 131, 3),
+        (9, 64, 4),
+        (40, 1, 3001),
     ] {
         for (ta, tb) in [(false, false), (true, true)] {
             let a: [usize; 2] = if ta { [k, m] } else { [m, k] };

@@ -32,6 +32,7 @@ fn sums() -> Vec<Case> {
         row("sum: outer axis", &[9, 6, 4], &[0]),
         row("sum: middle axis", &[3, 11, 5], &[1]),
         row("sum: all but channels", &[5, 4, 6, 7], &[0, 2, 3]),
+        row("sum: short rows of channels", &[9, 5, 7, 7], &[0, 2, 3]),
         row("sum: alternating", &[2, 3, 4, 5, 6], &[1, 3]),
         row("sum: no axis", &[3, 4], &[]),
         row("sum: size 1", &[3, 1, 4], &[1]),
@@ -42,6 +43,9 @@ fn sums() -> Vec<Case> {
         Case::new("sum: large", vec![normal([300_007])], |x| x[0].sum()).within(Accumulated(300_007)).order(0),
         Case::new("sum: large outer", vec![normal([3001, 67])], |x| x[0].sum_axes(&[0]))
             .within(Accumulated(3001))
+            .order(0),
+        Case::new("sum: large channels, any fractions", vec![anything([40, 3, 17, 19])], |x| x[0].sum_axes(&[0, 2, 3]))
+            .within(Accumulated(12_920))
             .order(0),
         Case::new("sum: large, any fractions", vec![anything([70_001])], |x| x[0].sum())
             .within(Accumulated(70_001))
