@@ -109,10 +109,12 @@ pub fn ln_1p(x: f32) -> f32 {
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let (a, z) = (x.abs(), x * x);
-    // Lambert's continued fraction near 0, 1 − 2 / (e^2|x| + 1) elsewhere.
-    let small = x * (10395.0 + z * (1260.0 + z * 21.0)) / (10395.0 + z * (4725.0 + z * (210.0 + z)));
-    let large = (1.0 - 2.0 / (exp(2.0 * a) + 1.0)).copysign(x);
-    if a < 0.75 { small } else { large }
+    // Lambert's continued fraction near 0, (e^2|x| − 1) / (e^2|x| + 1) elsewhere, with one division for both.
+    let e = exp(2.0 * if a > 20.0 { 20.0 } else { a });
+    let small = [x * (10395.0 + z * (1260.0 + z * 21.0)), 10395.0 + z * (4725.0 + z * (210.0 + z))];
+    let near = a < 0.75;
+    let dividend = if near { small[0] } else { (e - 1.0).copysign(x) };
+    dividend / if near { small[1] } else { e + 1.0 }
 }
 
 /// 1 / (1 + e^−x)

@@ -12,6 +12,7 @@ mod pack;
 pub mod parallel;
 mod product;
 pub mod simd;
+pub mod sums;
 mod team;
 mod tile;
 #[cfg(target_arch = "x86_64")]

@@ -281,22 +281,27 @@ impl Op for MapAxis {
                 }
             });
         }
-        for_rows(y, inner, |row, y| {
-            let (o, i) = (row / out_len, row % out_len);
-            let mut first = true;
-            for (from, weight) in rows.row(i) {
-                let x = &x[(o * rows.in_len + from) * inner..][..inner];
-                if first {
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y = weight as f32 * x);
-                } else {
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y += weight as f32 * x);
+        for_rows(
+            y,
+            inner,
+            #[inline(always)]
+            |row, y| {
+                let (o, i) = (row / out_len, row % out_len);
+                let mut first = true;
+                for (from, weight) in rows.row(i) {
+                    let x = &x[(o * rows.in_len + from) * inner..][..inner];
+                    if first {
+                        y.iter_mut().zip(x).for_each(|(y, x)| *y = weight as f32 * x);
+                    } else {
+                        y.iter_mut().zip(x).for_each(|(y, x)| *y += weight as f32 * x);
+                    }
+                    first = false;
                 }
-                first = false;
-            }
-            if first {
-                y.fill(0.0);
-            }
-        });
+                if first {
+                    y.fill(0.0);
+                }
+            },
+        );
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {

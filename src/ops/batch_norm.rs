@@ -2,6 +2,7 @@
 
 use crate::cpu::parallel::{for_chunks, for_rows};
 use crate::cpu::simd::vectorized;
+use crate::cpu::sums;
 use crate::error::Result;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
@@ -55,16 +56,36 @@ impl Sizes {
     }
 
     /// Calls `work(group, channel, where the plane begins, plane of y)` for each plane of l elements, over all cores.
+    #[inline(always)]
     fn for_planes(self, y: &mut [f32], work: impl Fn(usize, usize, usize, &mut [f32]) + Sync) {
+        if self.l == 1 {
+            // Rows of channels.
+            return for_rows(
+                y,
+                self.c,
+                #[inline(always)]
+                |image, y| {
+                    let group = image / self.n * self.c;
+                    for (c, y) in y.iter_mut().enumerate() {
+                        work(group + c, c, image * self.c + c, std::slice::from_mut(y));
+                    }
+                },
+            );
+        }
         // Whole planes are shared out, not images: instance normalisation has one image of many channels.
         let planes = if self.l < 16 { self.c } else { 1 };
-        for_rows(y, planes * self.l, |row, y| {
-            for (i, y) in y.chunks_exact_mut(self.l).enumerate() {
-                let plane = row * planes + i;
-                let (image, c) = (plane / self.c, plane % self.c);
-                work(image / self.n * self.c + c, c, plane * self.l, y);
-            }
-        });
+        for_rows(
+            y,
+            planes * self.l,
+            #[inline(always)]
+            |row, y| {
+                for (i, y) in y.chunks_exact_mut(self.l).enumerate() {
+                    let plane = row * planes + i;
+                    let (image, c) = (plane / self.c, plane % self.c);
+                    work(image / self.n * self.c + c, c, plane * self.l, y);
+                }
+            },
+        );
     }
 
     /// Whether the kernels on whole vec4s may be used.
@@ -249,23 +270,11 @@ impl Op for Moments {
         for_chunks([means, vars], 1, |group, [mean, var]| {
             let exact = sum_runs(s.group(group).map(|run| &values[run])) / s.count() as f64;
             mean[0] = exact as f32;
-            let squares = |run: std::ops::Range<usize>| {
-                let mut lanes = [0.0f32; 16];
-                let rows = values[run].chunks_exact(16);
-                let rest: f64 = rows.remainder().iter().map(|&v| (v as f64 - exact).powi(2)).sum();
-                for row in rows {
-                    for (lane, &v) in lanes.iter_mut().zip(row) {
-                        let d = v - exact as f32;
-                        *lane += d * d;
-                    }
-                }
-                rest + lanes.iter().map(|&v| v as f64).sum::<f64>()
-            };
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
             var[0] = (vectorized(
                 #[inline(always)]
-                || s.group(group).map(squares).sum::<f64>(),
+                || sums::sum_of_squares(s.group(group).map(|run| &values[run]), exact as f32),
             ) / s.count() as f64
                 - shift * shift)
                 .max(0.0) as f32;
@@ -399,19 +408,23 @@ impl Op for BatchNorm {
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
         let s = Sizes::of(x[0].shape, self.parts);
         let scale = scales(s, x[1].data, Some(x[2].data), self.eps);
-        s.for_planes(y, |group, c, place, y| {
-            let (mean, scale, beta) = (x[1].data[group], scale[group], x[3].data[c]);
-            let pairs = y.iter_mut().zip(&x[0].data[place..]);
-            if self.slope == 1.0 {
-                pairs.for_each(|(y, x)| *y = (x - mean) * scale + beta);
-            } else {
-                let slope = self.slope as f32;
-                pairs.for_each(|(y, x)| {
-                    let z = (x - mean) * scale + beta;
-                    *y = if z > 0.0 { z } else { slope * z };
-                });
-            }
-        });
+        s.for_planes(
+            y,
+            #[inline(always)]
+            |group, c, place, y| {
+                let (mean, scale, beta) = (x[1].data[group], scale[group], x[3].data[c]);
+                let pairs = y.iter_mut().zip(&x[0].data[place..]);
+                if self.slope == 1.0 {
+                    pairs.for_each(|(y, x)| *y = (x - mean) * scale + beta);
+                } else {
+                    let slope = self.slope as f32;
+                    pairs.for_each(|(y, x)| {
+                        let z = (x - mean) * scale + beta;
+                        *y = if z > 0.0 { z } else { slope * z };
+                    });
+                }
+            },
+        );
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
@@ -464,41 +477,6 @@ fn scales(s: Sizes, moments: &[f32], gamma: Option<&[f32]>, eps: f64) -> Vec<f32
 #[inline(always)]
 fn through<T: Real>(slope: T, y: T, dy: T) -> T {
     if y > T::of(0.0) { dy } else { slope * dy }
-}
-
-/// Σ dy and Σ dy·(x − mean) over a group: lanes in f32 over each run, lane by lane in f64 over the runs.
-#[inline(always)]
-fn dot_runs(s: Sizes, group: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
-    match s.l {
-        256.. => dot_lanes::<32>(s, group, mean, x, dy),
-        16.. => dot_lanes::<16>(s, group, mean, x, dy),
-        _ => dot_lanes::<8>(s, group, mean, x, dy),
-    }
-}
-
-#[inline(always)]
-fn dot_lanes<const LANES: usize>(s: Sizes, group: usize, mean: f32, x: &[f32], dy: &[f32]) -> (f64, f64) {
-    let (mut totals, mut total_dots) = ([0.0f64; LANES], [0.0f64; LANES]);
-    for run in s.group(group) {
-        let (x, dy) = (&x[run.clone()], &dy[run]);
-        let (mut sums, mut dots) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let (x_rows, dy_rows) = (x.chunks_exact(LANES), dy.chunks_exact(LANES));
-        for (i, (&x, &dy)) in x_rows.remainder().iter().zip(dy_rows.remainder()).enumerate() {
-            totals[i] += dy as f64;
-            total_dots[i] += (dy * (x - mean)) as f64;
-        }
-        for (x, dy) in x_rows.zip(dy_rows) {
-            for i in 0..LANES {
-                sums[i] += dy[i];
-                dots[i] += dy[i] * (x[i] - mean);
-            }
-        }
-        for i in 0..LANES {
-            totals[i] += sums[i] as f64;
-            total_dots[i] += dots[i] as f64;
-        }
-    }
-    (totals.iter().sum(), total_dots.iter().sum())
 }
 
 /// Σ dz and Σ dz·x̂ of each channel, which are the gradients by beta and gamma, [2, C]; behind these, if x has several
@@ -564,9 +542,12 @@ impl Op for BatchNormSums {
         let inv = scales(s, x[1].data, None, self.eps);
         let (sums, dots) = y[s.first_row() * s.c..].split_at_mut(s.groups());
         for_chunks([sums, dots], 1, |group, [sum, dot]| {
-            let (total, total_dot) = vectorized(
+            let [total, total_dot] = vectorized(
                 #[inline(always)]
-                || dot_runs(s, group, x[1].data[group], x[0].data, x[2].data),
+                || {
+                    let runs = s.group(group).map(|run| [&x[0].data[run.clone()], &x[2].data[run]]);
+                    sums::sum_and_dot(runs, x[1].data[group])
+                },
             );
             sum[0] = total as f32;
             dot[0] = (total_dot * inv[group] as f64) as f32;
@@ -641,14 +622,18 @@ impl Op for BatchNormInput {
         let inv = scales(s, x[1].data, None, self.eps);
         let count = s.count() as f32;
         let sums = &x[3].data[s.first_row() * s.c..];
-        s.for_planes(y, |group, c, place, y| {
-            let (mean, scale) = (x[1].data[group], x[2].data[c] * inv[group]);
-            let (sum, slope) = (sums[group] / count, inv[group] * sums[s.groups() + group] / count);
-            let pairs = x[0].data[place..].iter().zip(&x[4].data[place..]);
-            for (y, (x, dy)) in y.iter_mut().zip(pairs) {
-                *y = scale * (dy - sum - (x - mean) * slope);
-            }
-        });
+        s.for_planes(
+            y,
+            #[inline(always)]
+            |group, c, place, y| {
+                let (mean, scale) = (x[1].data[group], x[2].data[c] * inv[group]);
+                let (sum, slope) = (sums[group] / count, inv[group] * sums[s.groups() + group] / count);
+                let pairs = x[0].data[place..].iter().zip(&x[4].data[place..]);
+                for (y, (x, dy)) in y.iter_mut().zip(pairs) {
+                    *y = scale * (dy - sum - (x - mean) * slope);
+                }
+            },
+        );
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {

@@ -161,19 +161,24 @@ impl Op for BiasActivation {
         // A row is a channel's plane of an image, or a whole image if planes are single elements.
         let row = if l == 1 { c } else { l };
         let (x, b) = (x[0].data, x[1].data);
-        for_rows(y, row, |i, y| {
-            let x = &x[i * row..][..row];
-            let b = if l == 1 { b } else { &b[i % c..][..1] };
-            match self.f {
-                Identity => map(x, b, y, |z| z),
-                LeakyRelu { slope } => {
-                    let slope = slope as f32;
-                    map(x, b, y, |z| if z > 0.0 { z } else { slope * z });
+        for_rows(
+            y,
+            row,
+            #[inline(always)]
+            |i, y| {
+                let x = &x[i * row..][..row];
+                let b = if l == 1 { b } else { &b[i % c..][..1] };
+                match self.f {
+                    Identity => map(x, b, y, |z| z),
+                    LeakyRelu { slope } => {
+                        let slope = slope as f32;
+                        map(x, b, y, |z| if z > 0.0 { z } else { slope * z });
+                    }
+                    Tanh => map(x, b, y, math::tanh),
+                    Sigmoid => map(x, b, y, math::sigmoid),
                 }
-                Tanh => map(x, b, y, math::tanh),
-                Sigmoid => map(x, b, y, math::sigmoid),
-            }
-        });
+            },
+        );
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
@@ -238,17 +243,21 @@ impl Op for ActivationGradient {
     reference_loops!();
 
     fn cpu(&self, x: &[View<f32>], dz: &mut [f32], _: &Shape) {
-        for_pieces(dz, |start, dz| {
-            let (y, dy) = (&x[0].data[start..], &x[1].data[start..]);
-            let pairs = dz.iter_mut().zip(y).zip(dy);
-            match self.f {
-                // The choice outside of the loop, so that each is a loop of vectors.
-                LeakyRelu { .. } => pairs.for_each(|((dz, &y), dy)| *dz = dy * self.f.derivative(y)),
-                Tanh => pairs.for_each(|((dz, &y), dy)| *dz = dy * Tanh.derivative(y)),
-                Sigmoid => pairs.for_each(|((dz, &y), dy)| *dz = dy * Sigmoid.derivative(y)),
-                Identity => pairs.for_each(|((dz, _), dy)| *dz = *dy),
-            }
-        });
+        for_pieces(
+            dz,
+            #[inline(always)]
+            |start, dz| {
+                let (y, dy) = (&x[0].data[start..], &x[1].data[start..]);
+                let pairs = dz.iter_mut().zip(y).zip(dy);
+                match self.f {
+                    // The choice outside of the loop, so that each is a loop of vectors.
+                    LeakyRelu { .. } => pairs.for_each(|((dz, &y), dy)| *dz = dy * self.f.derivative(y)),
+                    Tanh => pairs.for_each(|((dz, &y), dy)| *dz = dy * Tanh.derivative(y)),
+                    Sigmoid => pairs.for_each(|((dz, &y), dy)| *dz = dy * Sigmoid.derivative(y)),
+                    Identity => pairs.for_each(|((dz, _), dy)| *dz = *dy),
+                }
+            },
+        );
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], dz: GpuView) -> Result<()> {

@@ -247,20 +247,29 @@ impl Op for Binary {
         let (&inner, outer) = dims.split_last().expect("collapse keeps an axis");
         let (step_a, step_b) = (sa[outer.len()], sb[outer.len()]);
         if outer.is_empty() {
-            return for_pieces(y, |start, y| {
-                self.each(&a[start * step_a..], step_a, &b[start * step_b..], step_b, y);
-            });
+            return for_pieces(
+                y,
+                #[inline(always)]
+                |start, y| {
+                    self.each(&a[start * step_a..], step_a, &b[start * step_b..], step_b, y);
+                },
+            );
         }
-        for_rows(y, inner, |row, y| {
-            let (mut rest, mut ia, mut ib) = (row, 0, 0);
-            for axis in (0..outer.len()).rev() {
-                let at = rest % dims[axis];
-                rest /= dims[axis];
-                ia += at * sa[axis];
-                ib += at * sb[axis];
-            }
-            self.each(&a[ia..], step_a, &b[ib..], step_b, y);
-        });
+        for_rows(
+            y,
+            inner,
+            #[inline(always)]
+            |row, y| {
+                let (mut rest, mut ia, mut ib) = (row, 0, 0);
+                for axis in (0..outer.len()).rev() {
+                    let at = rest % dims[axis];
+                    rest /= dims[axis];
+                    ia += at * sa[axis];
+                    ib += at * sb[axis];
+                }
+                self.each(&a[ia..], step_a, &b[ib..], step_b, y);
+            },
+        );
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {

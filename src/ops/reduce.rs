@@ -2,6 +2,7 @@
 
 use crate::cpu::parallel::{PIECE, for_chunks, for_pieces, for_rows};
 use crate::cpu::simd::vectorized;
+use crate::cpu::sums;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, Span, grid, in_pieces, reach};
 use crate::ops::layout::{MAX_RANK, padded};
@@ -89,56 +90,12 @@ pub(crate) fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> us
     at
 }
 
-/// Σ of a contiguous run: 64 lanes in f32 over about 8,192 elements, those totals in f64.
-pub(crate) fn sum_run(x: &[f32]) -> f64 {
-    sum_runs(std::iter::once(x))
-}
-
-/// Σ of several runs together, as [`sum_run`].
+/// Σ of runs of neighbours together.
 pub(crate) fn sum_runs<'a>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
     vectorized(
         #[inline(always)]
-        || sum_lanes(runs),
+        || sums::sum(runs),
     )
-}
-
-/// Elements of the lanes of [`sum_lanes`] between two additions to the total.
-const BLOCK: usize = 8192;
-
-#[inline(always)]
-fn sum_lanes<'a>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
-    // Four vectors of lanes, for an addition has to wait for the one before.
-    let mut lanes = [[0.0f32; 16]; 4];
-    let (mut total, mut count) = (0.0, 0);
-    for run in runs {
-        for block in run.chunks(BLOCK) {
-            if count + block.len() > BLOCK {
-                total += lanes.as_flattened().iter().map(|&v| v as f64).sum::<f64>();
-                (lanes, count) = ([[0.0; 16]; 4], 0);
-            }
-            count += block.len();
-            let (fours, rest) = block.as_chunks::<64>();
-            for four in fours {
-                let (four, _) = four.as_chunks::<16>();
-                for (lanes, row) in lanes.iter_mut().zip(four) {
-                    lanes.iter_mut().zip(row).for_each(|(lane, v)| *lane += v);
-                }
-            }
-            let (rows, rest) = rest.as_chunks::<16>();
-            for (lanes, row) in lanes.iter_mut().zip(rows) {
-                lanes.iter_mut().zip(row).for_each(|(lane, v)| *lane += v);
-            }
-            if let Some(last) = block.last_chunk::<16>().filter(|_| !rest.is_empty()) {
-                // The last whole vector, without what the one before had.
-                for (i, (lane, &v)) in lanes[3].iter_mut().zip(last).enumerate() {
-                    *lane += if i + rest.len() >= 16 { v } else { 0.0 };
-                }
-            } else {
-                total += rest.iter().map(|&v| v as f64).sum::<f64>();
-            }
-        }
-    }
-    total + lanes.as_flattened().iter().map(|&v| v as f64).sum::<f64>()
 }
 
 /// Twin of `Params` in `reduce.wgsl` and `extremum.wgsl`.
@@ -262,7 +219,7 @@ impl Op for Sum {
                 let piece = PIECE;
                 let mut parts = vec![0.0; x.data.len().div_ceil(piece)];
                 for_chunks([&mut parts[..]], 1, |i, [part]| {
-                    part[0] = sum_run(&x.data[i * piece..x.data.len().min((i + 1) * piece)]);
+                    part[0] = sum_runs(std::iter::once(&x.data[i * piece..x.data.len().min((i + 1) * piece)]));
                 });
                 y[0] = parts.iter().sum::<f64>() as f32;
                 return;

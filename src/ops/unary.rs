@@ -231,28 +231,32 @@ impl Op for Unary {
     reference_loops!();
 
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
-        for_pieces(y, |start, y| {
-            let x = &x[0].data[start..][..y.len()];
-            match *self {
-                Exp => map(x, y, math::exp),
-                Log => map(x, y, math::ln),
-                Log1p => map(x, y, math::ln_1p),
-                Tanh => map(x, y, math::tanh),
-                Sigmoid => map(x, y, math::sigmoid),
-                Softplus => map(x, y, math::softplus),
-                Expm1 => map(x, y, math::exp_m1),
-                Silu => map(x, y, |x| x * math::sigmoid(x)),
-                Elu { alpha } => {
-                    let alpha = alpha as f32;
-                    map(x, y, |x| if x > 0.0 { x } else { alpha * math::exp_m1(x) });
+        for_pieces(
+            y,
+            #[inline(always)]
+            |start, y| {
+                let x = &x[0].data[start..][..y.len()];
+                match *self {
+                    Exp => map(x, y, math::exp),
+                    Log => map(x, y, math::ln),
+                    Log1p => map(x, y, math::ln_1p),
+                    Tanh => map(x, y, math::tanh),
+                    Sigmoid => map(x, y, math::sigmoid),
+                    Softplus => map(x, y, math::softplus),
+                    Expm1 => map(x, y, math::exp_m1),
+                    Silu => map(x, y, |x| x * math::sigmoid(x)),
+                    Elu { alpha } => {
+                        let alpha = alpha as f32;
+                        map(x, y, |x| if x > 0.0 { x } else { alpha * math::exp_m1(x) });
+                    }
+                    EluSlope { alpha } => {
+                        let alpha = alpha as f32;
+                        map(x, y, |x| if x > 0.0 { 1.0 } else { alpha * math::exp(x) });
+                    }
+                    _ => self.each(x, y),
                 }
-                EluSlope { alpha } => {
-                    let alpha = alpha as f32;
-                    map(x, y, |x| if x > 0.0 { 1.0 } else { alpha * math::exp(x) });
-                }
-                _ => self.each(x, y),
-            }
-        });
+            },
+        );
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
