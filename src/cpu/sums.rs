@@ -136,6 +136,16 @@ pub fn sum_of_squares<'a>(runs: impl Iterator<Item = &'a [f32]>, mean: f32) -> f
     sums.finish()
 }
 
+/// total[c] += Σ value(row, c) over the rows, for the columns of a matrix.
+#[inline(always)]
+pub fn add_columns(total: &mut [f64], rows: std::ops::Range<usize>, value: impl Fn(usize, usize) -> f64) {
+    for row in rows {
+        for (c, total) in total.iter_mut().enumerate() {
+            *total += value(row, c);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +165,9 @@ mod tests {
             near(d, all().map(|v| v * (v - 0.25)).sum());
         }
         assert_eq!(sum(std::iter::empty()), 0.0);
+        let mut columns = [0.5; 3];
+        add_columns(&mut columns, 1..3, |row, c| (10 * row + c) as f64);
+        assert_eq!(columns, [30.5, 32.5, 34.5]);
         assert!(sum([&[0.0, f32::NAN][..]].into_iter()).is_nan());
     }
 }

@@ -88,6 +88,44 @@ impl Sizes {
         );
     }
 
+    /// Means and variances of single elements: of the columns of a matrix a part.
+    #[inline(always)]
+    fn column_moments(self, x: &[f32], means: &mut [f32], vars: &mut [f32]) {
+        let n = self.n as f64;
+        for (part, (means, vars)) in means.chunks_mut(self.c).zip(vars.chunks_mut(self.c)).enumerate() {
+            let (rows, mut exact) = (part * self.n..(part + 1) * self.n, vec![0.0; self.c]);
+            sums::add_columns(&mut exact, rows.clone(), |row, c| x[row * self.c..][..self.c][c] as f64);
+            exact.iter_mut().for_each(|mean| *mean /= n);
+            let mut squares = vec![0.0; self.c];
+            let exact = &exact[..self.c];
+            sums::add_columns(&mut squares, rows, |row, c| {
+                let d = x[row * self.c..][..self.c][c] as f64 - exact[c];
+                d * d
+            });
+            for c in 0..self.c {
+                (means[c], vars[c]) = (exact[c] as f32, (squares[c] / n) as f32);
+            }
+        }
+    }
+
+    /// Σ dy and Σ dy·(x − mean)·inv of single elements.
+    #[inline(always)]
+    fn column_sums(self, [x, dy]: [&[f32]; 2], mean: &[f32], inv: &[f32], sums: &mut [f32], dots: &mut [f32]) {
+        for part in 0..self.parts {
+            let (rows, groups) = (part * self.n..(part + 1) * self.n, part * self.c..(part + 1) * self.c);
+            let [mut sum, mut dot] = [vec![0.0; self.c], vec![0.0; self.c]];
+            let mean = &mean[groups.clone()];
+            sums::add_columns(&mut sum, rows.clone(), |row, c| dy[row * self.c..][..self.c][c] as f64);
+            sums::add_columns(&mut dot, rows, |row, c| {
+                let at = row * self.c;
+                (dy[at..][..self.c][c] * (x[at..][..self.c][c] - mean[c])) as f64
+            });
+            for (c, group) in groups.enumerate() {
+                (sums[group], dots[group]) = (sum[c] as f32, (dot[c] * inv[group] as f64) as f32);
+            }
+        }
+    }
+
     /// Whether the kernels on whole vec4s may be used.
     fn whole_quads(self, gpu: &Gpu) -> bool {
         self.l > 0 && self.l.is_multiple_of(4) && !tuning::general_only(gpu)
@@ -267,6 +305,13 @@ impl Op for Moments {
     fn cpu(&self, x: &[View<f32>], y: &mut [f32], _: &Shape) {
         let (s, values) = (Sizes::of(x[0].shape, self.parts), x[0].data);
         let (means, vars) = y[..2 * s.groups()].split_at_mut(s.groups());
+        if s.l == 1 {
+            vectorized(
+                #[inline(always)]
+                || s.column_moments(values, means, vars),
+            );
+            return self.moved(s, x, y);
+        }
         for_chunks([means, vars], 1, |group, [mean, var]| {
             let exact = sum_runs(s.group(group).map(|run| &values[run])) / s.count() as f64;
             mean[0] = exact as f32;
@@ -541,6 +586,13 @@ impl Op for BatchNormSums {
         let s = Sizes::of(x[0].shape, self.parts);
         let inv = scales(s, x[1].data, None, self.eps);
         let (sums, dots) = y[s.first_row() * s.c..].split_at_mut(s.groups());
+        if s.l == 1 {
+            vectorized(
+                #[inline(always)]
+                || s.column_sums([x[0].data, x[2].data], x[1].data, &inv, sums, dots),
+            );
+            return add_parts(s, y);
+        }
         for_chunks([sums, dots], 1, |group, [sum, dot]| {
             let [total, total_dot] = vectorized(
                 #[inline(always)]
