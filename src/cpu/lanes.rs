@@ -303,6 +303,7 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "x86_64")]
     use crate::cpu::simd::Isa;
 
     /// Every length is written whole, and nothing beside it.
@@ -323,7 +324,7 @@ mod tests {
                 assert!((0..48).all(|i| y[i] == want(i)), "store {len} of {n}: {y:?}");
                 let mut y = vec![0.0; 48];
                 a.store_pairs(b, y.as_mut_ptr().add(8), len);
-                let pair = |i: usize| if i % 2 == 0 { even[i / 2] } else { odd[i / 2] };
+                let pair = |i: usize| if i.is_multiple_of(2) { even[i / 2] } else { odd[i / 2] };
                 let want = |i: usize| if (8..8 + 2 * len).contains(&i) { pair(i - 8) } else { 0.0 };
                 assert!((0..48).all(|i| y[i] == want(i)), "store_pairs {len} of {n}: {y:?}");
             }

@@ -34,12 +34,18 @@ fn small() -> Vec<Case> {
         })
         .within(Accumulated(20))
         .order(0),
+        Case::new("moments: of parts of rows", vec![normal([6, 5]), normal([5]), normal([5])], |x| {
+            x[0].moments_and_running(3, [&x[1], &x[2]], 0.75, 1.25)
+        })
+        .within(Accumulated(20))
+        .order(0),
         Case::new("moments: many channels", vec![normal([4, 35, 9, 8]), normal([35]), normal([35])], |x| {
             x[0].moments_and_running(2, [&x[1], &x[2]], 0.75, 1.25)
         })
         .within(Accumulated(150))
         .order(0),
         Case::new("batch_norm: parts", inputs(&[6, 3, 2, 5]), move |x| parts(x, 3, 1.0)).within(loose),
+        Case::new("batch_norm: parts of rows", inputs(&[9, 7]), move |x| parts(x, 3, 1.0)).within(loose),
         Case::new("batch_norm: parts, leaky_relu", inputs(&[4, 5, 4, 3]), move |x| parts(x, 2, 0.2)).within(loose),
         Case::new("batch_norm: parts, many channels, relu", inputs(&[4, 33, 2, 4]), move |x| parts(x, 2, 0.0))
             .within(loose)
