@@ -11,8 +11,9 @@ use super::tile::{Move, Multiply, Tile};
 use super::tile_rows::{self, Right, Rows};
 use std::ops::Range;
 
-/// Panels of columns up to which a gradient is computed in parts.
+/// Panels of columns up to which a gradient is computed in parts, and of one that has a single tile of rows.
 const PANELS: usize = 4;
+const PANELS_OF_A_TILE: usize = 48;
 /// Parts of the images, and so of each sum, whatever the number of threads.
 const PARTS: usize = 16;
 /// Elements of blocked images that a part has at a time: they stay in the second-level cache.
@@ -24,7 +25,8 @@ const DEEPEST: usize = 256;
 /// dw from x and dy. Writes all of dw.
 pub fn gradient<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     // There are too few tiles to share out, and a packed dy would be used too seldom.
-    if s.o <= MR || s.c * s.area() <= PANELS * NR {
+    let most = if s.o <= MR { PANELS_OF_A_TILE } else { PANELS };
+    if s.c * s.area() <= most * NR {
         in_parts::<MR, NR>(s, x, dy, dw);
     } else {
         whole::<MR, NR>(s, x, dy, dw);

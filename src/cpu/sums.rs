@@ -34,10 +34,18 @@ impl<const N: usize> Lanes<N> {
     }
 }
 
-/// Σ x over the runs. To be called where it is compiled for the widest vectors.
+/// Σ x over runs of `len` elements. To be called where it is compiled for the widest vectors.
 #[inline(always)]
-pub fn sum<'a>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
-    const N: usize = 32;
+pub fn sum<'a>(len: usize, runs: impl Iterator<Item = &'a [f32]>) -> f64 {
+    match len {
+        32.. => sum_lanes::<32>(runs),
+        16.. => sum_lanes::<16>(runs),
+        _ => sum_lanes::<8>(runs),
+    }
+}
+
+#[inline(always)]
+fn sum_lanes<'a, const N: usize>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
     let (mut sums, mut count) = (Lanes::<N>::NEW, 0);
     for run in runs {
         for x in run.chunks(TURNS * N) {
@@ -63,10 +71,18 @@ pub fn sum<'a>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
     sums.finish()
 }
 
-/// Σ y and Σ y·(x − mean) over runs of both. To be called where it is compiled for the widest vectors.
+/// Σ y and Σ y·(x − mean) over runs of `len` elements of both. To be called where it is compiled for the widest vectors.
 #[inline(always)]
-pub fn sum_and_dot<'a>(runs: impl Iterator<Item = [&'a [f32]; 2]>, mean: f32) -> [f64; 2] {
-    const N: usize = 32;
+pub fn sum_and_dot<'a>(len: usize, runs: impl Iterator<Item = [&'a [f32]; 2]>, mean: f32) -> [f64; 2] {
+    match len {
+        32.. => dot_lanes::<32>(runs, mean),
+        16.. => dot_lanes::<16>(runs, mean),
+        _ => dot_lanes::<8>(runs, mean),
+    }
+}
+
+#[inline(always)]
+fn dot_lanes<'a, const N: usize>(runs: impl Iterator<Item = [&'a [f32]; 2]>, mean: f32) -> [f64; 2] {
     let (mut sums, mut dots, mut count) = (Lanes::<N>::NEW, Lanes::<N>::NEW, 0);
     for [x, y] in runs {
         for (x, y) in x.chunks(TURNS * N).zip(y.chunks(TURNS * N)) {
@@ -107,10 +123,18 @@ pub fn sum_and_dot<'a>(runs: impl Iterator<Item = [&'a [f32]; 2]>, mean: f32) ->
     [sums.finish(), dots.finish()]
 }
 
-/// Σ (x − mean)² over the runs. To be called where it is compiled for the widest vectors.
+/// Σ (x − mean)² over runs of `len` elements. To be called where it is compiled for the widest vectors.
 #[inline(always)]
-pub fn sum_of_squares<'a>(runs: impl Iterator<Item = &'a [f32]>, mean: f32) -> f64 {
-    const N: usize = 32;
+pub fn sum_of_squares<'a>(len: usize, runs: impl Iterator<Item = &'a [f32]>, mean: f32) -> f64 {
+    match len {
+        32.. => square_lanes::<32>(runs, mean),
+        16.. => square_lanes::<16>(runs, mean),
+        _ => square_lanes::<8>(runs, mean),
+    }
+}
+
+#[inline(always)]
+fn square_lanes<'a, const N: usize>(runs: impl Iterator<Item = &'a [f32]>, mean: f32) -> f64 {
     let (mut sums, mut count) = (Lanes::<N>::NEW, 0);
     for run in runs {
         for x in run.chunks(TURNS * N) {
@@ -154,20 +178,20 @@ mod tests {
     #[test]
     fn runs_of_every_length() {
         let values = Stream::new(3, Domain::Test, 0).normal_vec(40_000);
-        for (len, count) in [(1, 70), (7, 9), (31, 300), (32, 3), (49, 64), (196, 50), (9000, 3)] {
+        for (len, count) in [(1, 70), (7, 9), (9, 40), (16, 700), (31, 300), (32, 3), (49, 64), (196, 50), (9000, 3)] {
             let runs = || (0..count).map(|i| &values[i * len..][..len]);
             let all = || runs().flatten().map(|&v| v as f64);
             let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-4 * (len * count) as f64, "{got} {want}");
-            near(sum(runs()), all().sum());
-            near(sum_of_squares(runs(), 0.25), all().map(|v| (v - 0.25).powi(2)).sum());
-            let [s, d] = sum_and_dot(runs().map(|run| [run, run]), 0.25);
+            near(sum(len, runs()), all().sum());
+            near(sum_of_squares(len, runs(), 0.25), all().map(|v| (v - 0.25).powi(2)).sum());
+            let [s, d] = sum_and_dot(len, runs().map(|run| [run, run]), 0.25);
             near(s, all().sum());
             near(d, all().map(|v| v * (v - 0.25)).sum());
         }
-        assert_eq!(sum(std::iter::empty()), 0.0);
+        assert_eq!(sum(9, std::iter::empty()), 0.0);
         let mut columns = [0.5; 3];
         add_columns(&mut columns, 1..3, |row, c| (10 * row + c) as f64);
         assert_eq!(columns, [30.5, 32.5, 34.5]);
-        assert!(sum([&[0.0, f32::NAN][..]].into_iter()).is_nan());
+        assert!(sum(2, [&[0.0, f32::NAN][..]].into_iter()).is_nan());
     }
 }

@@ -313,13 +313,13 @@ impl Op for Moments {
             return self.moved(s, x, y);
         }
         for_chunks([means, vars], 1, |group, [mean, var]| {
-            let exact = sum_runs(s.group(group).map(|run| &values[run])) / s.count() as f64;
+            let exact = sum_runs(s.l, s.group(group).map(|run| &values[run])) / s.count() as f64;
             mean[0] = exact as f32;
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
             var[0] = (vectorized(
                 #[inline(always)]
-                || sums::sum_of_squares(s.group(group).map(|run| &values[run]), exact as f32),
+                || sums::sum_of_squares(s.l, s.group(group).map(|run| &values[run]), exact as f32),
             ) / s.count() as f64
                 - shift * shift)
                 .max(0.0) as f32;
@@ -598,7 +598,7 @@ impl Op for BatchNormSums {
                 #[inline(always)]
                 || {
                     let runs = s.group(group).map(|run| [&x[0].data[run.clone()], &x[2].data[run]]);
-                    sums::sum_and_dot(runs, x[1].data[group])
+                    sums::sum_and_dot(s.l, runs, x[1].data[group])
                 },
             );
             sum[0] = total as f32;

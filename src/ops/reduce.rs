@@ -90,11 +90,11 @@ pub(crate) fn offset(i: usize, (dims, strides): &(Vec<usize>, Vec<usize>)) -> us
     at
 }
 
-/// Σ of runs of neighbours together.
-pub(crate) fn sum_runs<'a>(runs: impl Iterator<Item = &'a [f32]>) -> f64 {
+/// Σ of runs of `len` neighbours together.
+pub(crate) fn sum_runs<'a>(len: usize, runs: impl Iterator<Item = &'a [f32]>) -> f64 {
     vectorized(
         #[inline(always)]
-        || sums::sum(runs),
+        || sums::sum(len, runs),
     )
 }
 
@@ -219,14 +219,14 @@ impl Op for Sum {
                 let piece = PIECE;
                 let mut parts = vec![0.0; x.data.len().div_ceil(piece)];
                 for_chunks([&mut parts[..]], 1, |i, [part]| {
-                    part[0] = sum_runs(std::iter::once(&x.data[i * piece..x.data.len().min((i + 1) * piece)]));
+                    part[0] = sum_runs(piece, std::iter::once(&x.data[i * piece..x.data.len().min((i + 1) * piece)]));
                 });
                 y[0] = parts.iter().sum::<f64>() as f32;
                 return;
             }
             let one = |o: usize| {
                 let base = offset(o, &kept);
-                sum_runs((0..outer).map(|i| &x.data[base + offset(i, &summed)..][..run])) as f32
+                sum_runs(run, (0..outer).map(|i| &x.data[base + offset(i, &summed)..][..run])) as f32
             };
             if x.data.len() > PIECE {
                 let size = (PIECE / 4 / (outer * run)).max(1);
