@@ -1,16 +1,23 @@
 //!use index
 //!use conv
-// y[n, o, oy, ox] = sum over c, i, j of x[n, c, iy, ix] * w[o, c, i, j], with c in o's group.
+//!use epilogue
+// y[n, o, oy, ox] = f(bias[o] + sum over c, i, j of x[n, c, iy, ix] * w[o, c, i, j]), with c in o's group.
+
+struct Params {
+    conv: ConvParams,
+    epilogue: Epilogue,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read> params: ConvParams;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 // One invocation computes one element. Grid: n * o * oh * ow invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let p = params;
+    let p = params.conv;
     let id = linear_id(gid, groups, 64u);
     if id < p.n * p.o * p.oh * p.ow {
         let ox = id % p.ow;
@@ -33,6 +40,8 @@ fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups)
                 }
             }
         }
-        y[id] = total;
+        let e = params.epilogue;
+        let shift = select(0.0, bias[own_channel(e, o)], e.by != NO_BIAS);
+        y[id] = finished(e, total + shift);
     }
 }

@@ -1,17 +1,24 @@
 //!use index
 //!use conv
-// dx[n, c, iy, ix] = sum over o, i, j of dy[n, o, oy, ox] * w[o, c, i, j] where oy * stride_h = iy + top - i * dilation_h
-// has a solution, ox likewise, and o is in c's group.
+//!use epilogue
+// dx[n, c, iy, ix] = f(bias[c] + sum over o, i, j of dy[n, o, oy, ox] * w[o, c, i, j] where oy * stride_h = iy + top - i * dilation_h
+// has a solution, ox likewise, and o is in c's group).
+
+struct Params {
+    conv: ConvParams,
+    epilogue: Epilogue,
+}
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(3) var<storage, read> params: ConvParams;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 // One invocation computes one element. Grid: n * c * h * w invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let p = params;
+    let p = params.conv;
     let id = linear_id(gid, groups, 64u);
     if id < p.n * p.c * p.h * p.w {
         let ix = id % p.w;
@@ -38,20 +45,23 @@ fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups)
                 }
             }
         }
-        dx[id] = total;
+        let e = params.epilogue;
+        let shift = select(0.0, bias[own_channel(e, channel)], e.by != NO_BIAS);
+        dx[id] = finished(e, total + shift);
     }
 }
 
 // Products over all o: taps[(c, i, j), (n, oy, ox)].
 @group(0) @binding(0) var<storage, read> taps: array<f32>;
-@group(0) @binding(1) var<storage, read_write> folded: array<f32>;
-@group(0) @binding(2) var<storage, read> fold_params: ConvParams;
+@group(0) @binding(1) var<storage, read> fold_bias: array<f32>;
+@group(0) @binding(2) var<storage, read_write> folded: array<f32>;
+@group(0) @binding(3) var<storage, read> fold_params: Params;
 
-// dx[n, c, iy, ix] = sum over i, j of taps[(c, i, j), (n, oy, ox)] where both equations have solutions; one group.
+// dx[n, c, iy, ix] = f(bias[c] + sum over i, j of taps[(c, i, j), (n, oy, ox)]) where both equations have solutions; one group.
 // One invocation computes one element. Grid: n * c * h * w invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn fold(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let p = fold_params;
+    let p = fold_params.conv;
     let id = linear_id(gid, groups, 64u);
     if id < p.n * p.c * p.h * p.w {
         let ix = id % p.w;
@@ -73,6 +83,8 @@ fn fold(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
                 }
             }
         }
-        folded[id] = total;
+        let e = fold_params.epilogue;
+        let shift = select(0.0, fold_bias[own_channel(e, channel)], e.by != NO_BIAS);
+        folded[id] = finished(e, total + shift);
     }
 }

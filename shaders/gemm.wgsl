@@ -1,8 +1,10 @@
 //!use index
 //!use gather
 //!use scatter
+//!use epilogue
 // Implicit matrix products y[row, c] = sum over k of a[k, row] * b[k, c] for matrix products and all three faces of a
-// convolution. a and b are read through `Gather`, y is written through `Scatter`; z counts groups or matrices.
+// convolution. a and b are read through `Gather`, y is written through `Scatter` and ends as its
+// `Epilogue` says; z counts groups or matrices.
 
 // Outputs of one invocation are 4 * QUADS a side.
 const QUADS: u32 = 1u;
@@ -23,12 +25,15 @@ struct TileParams {
     depth: u32,
     // How many products stand side by side in the grid, all of as many tiles and splits.
     products: u32,
+    // Of whole sums: where k is split, it is left to `combine`.
+    epilogue: Epilogue,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read> tile_params: array<TileParams>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> tile_params: array<TileParams>;
 
 // Eight k, each with 32 * QUADS rows of a and as many columns of b.
 var<workgroup> tile_a: array<vec4<f32>, 64u * QUADS>;
@@ -111,17 +116,25 @@ fn tile(
             workgroupBarrier();
         }
         let out = p.y.offset + z * p.y.step_z + split * p.step_split;
+        let e = p.epilogue;
+//!repeat q 0..QUADS
+//!repeat j 0..4
+        let channel_${q}_$j = row_channel(e, z, first_row + (down + 8u * $q) * 4u + $j, p.m);
+        let shift_${q}_$j = select(0.0, bias[channel_${q}_$j], e.by == BY_ROW);
+//!end
+//!end
 //!repeat o 0..QUADS
 //!repeat i 0..4
         {
             let column = first_column + (across + 8u * $o) * 4u + $i;
             let at = out + scatter_column(p.y, column);
+            let shift = select(0.0, bias[column_channel(e, column, p.n)], e.by == BY_COLUMN);
 //!repeat q 0..QUADS
 //!repeat j 0..4
             {
                 let row = first_row + (down + 8u * $q) * 4u + $j;
                 if row < p.m && column < p.n {
-                    y[at + row * p.y.step_row] = sum_${q}_${j}_$o[$i];
+                    y[at + row * p.y.step_row] = bent(e, sum_${q}_${j}_$o[$i] + shift_${q}_$j + shift);
                 }
             }
 //!end
@@ -129,19 +142,30 @@ fn tile(
         }
 //!end
 //!end
+        const SIDE = 4u * QUADS;
+        for (var i = select(SIDE * SIDE, 0u, is_curved(e)); i < SIDE * SIDE; i++) {
+            let row = first_row + (down + i / SIDE / 4u * 8u) * 4u + i / SIDE % 4u;
+            let column = first_column + (across + i % SIDE / 4u * 8u) * 4u + i % 4u;
+            if row < p.m && column < p.n {
+                let at = out + scatter_column(p.y, column) + row * p.y.step_row;
+                y[at] = activation(e.f, y[at], e.slope);
+            }
+        }
     }
 }
 
 struct CombineParams {
     n: u32,
     splits: u32,
+    epilogue: Epilogue,
 }
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>;
-@group(0) @binding(1) var<storage, read_write> combined: array<f32>;
-@group(0) @binding(2) var<storage, read> combine_params: CombineParams;
+@group(0) @binding(1) var<storage, read> combine_bias: array<f32>;
+@group(0) @binding(2) var<storage, read_write> combined: array<f32>;
+@group(0) @binding(3) var<storage, read> combine_params: CombineParams;
 
-// y[i] = sum over s of partials[s, i], in order. Grid: n invocations in workgroups of 64, folded.
+// y[i] = f(bias + sum over s of partials[s, i], in order). Grid: n invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups, 64u);
@@ -150,6 +174,8 @@ fn combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
         for (var s = 0u; s < combine_params.splits; s++) {
             total += partials[s * combine_params.n + i];
         }
-        combined[i] = total;
+        let e = combine_params.epilogue;
+        let shift = select(0.0, combine_bias[own_channel(e, i / e.plane % e.channels)], e.by != NO_BIAS);
+        combined[i] = finished(e, total + shift);
     }
 }

@@ -6,9 +6,10 @@
 // One workgroup of 8 invocations computes 4 * ROWS rows by 32 * COLUMNS columns, an invocation 4 * COLUMNS columns of
 // them. Grid: products * stride workgroups, folded.
 
-@group(0) @binding(0) var<storage, read_write> y: array<f32>;
-@group(0) @binding(1) var<storage, read> params: array<PanelParams>;
-@group(0) @binding(2) var panels: texture_2d<f32>;
+@group(0) @binding(0) var<storage, read> bias: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> params: array<PanelParams>;
+@group(0) @binding(3) var panels: texture_2d<f32>;
 
 @compute @workgroup_size(8)
 fn shuffle(
@@ -58,23 +59,42 @@ fn shuffle(
             at_b += 64u * COLUMNS;
         }
         let out = p.y.offset + (p.z_start + z) * p.y.step_z;
+        // Earlier parts of k. A loop without turns is passed over where a branch would run in any case.
+        for (var turn = select(1u, 0u, p.accumulate != 0u); turn < 1u; turn++) {
+//!repeat c 0..COLUMNS
+//!repeat j 0..4
+            {
+                let column = min(p.c_start + (column_block * COLUMNS + $c) * 32u + lane * 4u + $j, p.n - 1u);
+                let at = out + scatter_column(p.y, column);
+//!repeat r 0..ROWS
+//!repeat i 0..4
+                sum_${r}_${i}_$c[$j] += y[at + min((row_block * ROWS + $r) * 4u + $i, p.m - 1u) * p.y.step_row];
+//!end
+//!end
+            }
+//!end
+//!end
+        }
+        let e = p.epilogue;
+//!repeat r 0..ROWS
+//!repeat i 0..4
+        let channel_${r}_$i = row_channel(e, p.z_start + z, (row_block * ROWS + $r) * 4u + $i, p.m);
+        let shift_${r}_$i = select(0.0, bias[channel_${r}_$i], e.by == BY_ROW);
+//!end
+//!end
 //!repeat c 0..COLUMNS
 //!repeat j 0..4
         {
             let column = p.c_start + (column_block * COLUMNS + $c) * 32u + lane * 4u + $j;
             let at = out + scatter_column(p.y, column);
+            let shift = select(0.0, bias[column_channel(e, column, p.n)], e.by == BY_COLUMN);
             if column < p.n {
 //!repeat r 0..ROWS
 //!repeat i 0..4
                 {
                     let row = (row_block * ROWS + $r) * 4u + $i;
                     if row < p.m {
-                        let here = at + row * p.y.step_row;
-                        var before = 0.0;
-                        if p.accumulate != 0u {
-                            before = y[here];
-                        }
-                        y[here] = before + sum_${r}_${i}_$c[$j];
+                        y[at + row * p.y.step_row] = bent(e, sum_${r}_${i}_$c[$j] + shift_${r}_$i + shift);
                     }
                 }
 //!end
@@ -83,5 +103,14 @@ fn shuffle(
         }
 //!end
 //!end
+        const SUMS = 16u * ROWS * COLUMNS;
+        for (var i = select(SUMS, 0u, is_curved(e)); i < SUMS; i++) {
+            let row = row_block * ROWS * 4u + i / (4u * COLUMNS);
+            let column = p.c_start + (column_block * COLUMNS + i / 4u % COLUMNS) * 32u + lane * 4u + i % 4u;
+            if row < p.m && column < p.n {
+                let at = out + scatter_column(p.y, column) + row * p.y.step_row;
+                y[at] = activation(e.f, y[at], e.slope);
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //!use index
-// y[s, i, j] = sum over l of a[s, i, l] * b[s, l, j]; a is stored [s, l, i] if transpose_a, b [s, j, l] if transpose_b.
+//!use epilogue
+// y[s, i, j] = f(bias[j] + sum over l of a[s, i, l] * b[s, l, j]); a is stored [s, l, i] if transpose_a, b [s, j, l] if transpose_b.
 
 struct Params {
     m: u32,
@@ -8,12 +9,14 @@ struct Params {
     transpose_a: u32,
     transpose_b: u32,
     outputs: u32,
+    epilogue: Epilogue,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read> params: Params;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 // One invocation computes one element. Grid: batch * m * n invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
@@ -37,6 +40,8 @@ fn naive(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups)
             at_a += step_a;
             at_b += step_b;
         }
-        y[id] = total;
+        let e = params.epilogue;
+        let shift = select(0.0, bias[own_channel(e, j)], e.by != NO_BIAS);
+        y[id] = finished(e, total + shift);
     }
 }

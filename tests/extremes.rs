@@ -9,9 +9,12 @@ use toile::rng::{Domain, Stream};
 use toile::{Device, Tensor};
 
 /// Ops that need their operands whole. All others work at any size.
-const WHOLE: [&str; 19] = [
+const WHOLE: [&str; 22] = [
     "matmul",
     "linear",
+    "linear_activated",
+    "conv2d_activated",
+    "conv2d_input_activated",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",

@@ -35,13 +35,17 @@ const OP_TABLE: [(&str, &str); 10] = [
          var_axes: population 2; var_axes: sample 2; norm_axes 2; logsumexp 2; softmax 2; log_softmax 2; \
          cross_entropy 2",
     ),
-    ("matmul", "matmul: batch 2; matmul: broadcast batch 2; matmul: 5x7x3 at bt 2; gram 2; linear 2"),
+    (
+        "matmul",
+        "matmul: batch 2; matmul: broadcast batch 2; matmul: 5x7x3 at bt 2; gram 2; linear 2; linear_activated 2",
+    ),
     (
         "convolution",
         "conv2d: 4x4 stride 2 2; conv2d: dilated 2; conv2d: groups 2; conv2d: depthwise 2; conv2d: asymmetric 2; \
          conv2d: 1x1 2; conv2d: 5x3 stride 2x1 2; conv2d: same of Keras and of ONNX's SAME_UPPER 2; \
          conv2d: same of ONNX's SAME_LOWER 2; conv2d_input: 4x4 stride 2 2; conv2d_input: groups 2; \
-         conv2d_input: output padding 2; conv2d_weight: 4x4 stride 2 2; conv2d_weight: dilated 2",
+         conv2d_input: output padding 2; conv2d_weight: 4x4 stride 2 2; conv2d_weight: dilated 2; \
+         conv2d_activated 2; conv2d_input_activated 2",
     ),
     (
         "resampling",

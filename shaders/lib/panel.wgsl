@@ -1,4 +1,6 @@
 //!use texel
+//!use scatter
+//!use epilogue
 // What the panel products share: panels of a hold 4 * ROWS rows each, panels of b 32 * COLUMNS columns; see gemm_pack.
 // ROWS and COLUMNS are powers of two, so that the texels of eight k of a panel never fall into two rows of a texture.
 
@@ -24,4 +26,6 @@ struct PanelParams {
     // How many products stand side by side in the grid, and workgroups for each.
     products: u32,
     stride: u32,
+    // Of whole sums: of the last part of k.
+    epilogue: Epilogue,
 }

@@ -8,11 +8,21 @@ use crate::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Cases of these ops run every variant of the matrix products.
-const PRODUCTS: [&str; 6] = ["matmul", "linear", "gram", "conv2d", "conv2d_input", "conv2d_weight"];
+const PRODUCTS: [&str; 9] = [
+    "matmul",
+    "linear",
+    "gram",
+    "conv2d",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv2d_activated",
+    "conv2d_input_activated",
+    "linear_activated",
+];
 
 /// Cases of these ops run every kind of elementwise pass, strided copy and batch norm.
 const PASSES: [&str; 24] = [
-    "bias_activation",
+    "conv2d_activated",
     "affine",
     "tanh",
     "leaky_relu",

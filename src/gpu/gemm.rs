@@ -76,6 +76,55 @@ pub struct Product {
     pub y: Target,
 }
 
+/// What becomes of the sums of an operation's products as they are written: y = f(Σ + b) with one b a channel of y.
+#[derive(Clone, Copy)]
+pub struct Finish<'a> {
+    /// b, if any.
+    pub bias: Option<&'a GpuBuffer>,
+    /// The number of f in `lib/activation.wgsl`, 0 for none, and what it takes.
+    pub f: (u32, f32),
+    /// How many channels y has.
+    pub channels: usize,
+    /// How many elements of a channel lie together in y.
+    pub plane: usize,
+    /// Whether a channel is a column of the products; else it is a row of one of them.
+    pub by_column: bool,
+}
+
+impl Finish<'_> {
+    /// y = Σ.
+    pub const NONE: Finish<'static> = Finish { bias: None, f: (0, 0.0), channels: 1, plane: 1, by_column: false };
+
+    /// What kernels take, those of products with `rows` rows.
+    pub fn epilogue(&self, rows: usize) -> Epilogue {
+        let (f, slope) = self.f;
+        Epilogue {
+            f,
+            slope: if f == 1 { slope } else { 1.0 },
+            by: match (self.bias, self.by_column) {
+                (None, _) => 0,
+                (_, false) => 1,
+                (_, true) => 2,
+            },
+            step_z: rows as u32,
+            plane: self.plane as u32,
+            channels: self.channels as u32,
+        }
+    }
+}
+
+/// Twin of `Epilogue` in `lib/epilogue.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub struct Epilogue {
+    f: u32,
+    slope: f32,
+    by: u32,
+    step_z: u32,
+    plane: u32,
+    channels: u32,
+}
+
 /// From this on, `divide` of `gather.wgsl` is not exact.
 pub(super) const K_LIMIT: usize = 1 << 22;
 
@@ -143,6 +192,16 @@ struct TileParams {
     column_tiles: u32,
     depth: u32,
     products: u32,
+    epilogue: Epilogue,
+}
+
+/// Twin of `CombineParams` in `gemm.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct CombineParams {
+    n: u32,
+    splits: u32,
+    epilogue: Epilogue,
 }
 
 /// Twin of `Params` in `gemm_pack.wgsl`.
@@ -185,6 +244,7 @@ struct PanelParams {
     base_b: u32,
     products: u32,
     stride: u32,
+    epilogue: Epilogue,
 }
 
 impl Operand {
@@ -240,7 +300,7 @@ impl Product {
     }
 }
 
-/// Computes products of the same two operands that together write each of y's `len` elements once.
+/// Computes products of the same two operands that together write each of y's `len` elements once, finished.
 ///
 /// # Panics
 /// If the variant is the naive one, which each op has for itself.
@@ -249,10 +309,11 @@ pub fn run(
     variant: Variant,
     products: &[Product],
     [a, b, y]: [&GpuBuffer; 3],
+    finish: Finish,
     len: usize,
     label: &str,
 ) -> Result<()> {
-    let call = Call { gpu, a, b, label };
+    let call = Call { gpu, a, b, finish, label };
     match variant {
         Variant::Naive => panic!("{label}: the naive kernel is the op's own"),
         Variant::Tile { quads, fill } => call.tiles(quads, fill, products, y, len),
@@ -265,10 +326,16 @@ struct Call<'a> {
     gpu: &'a Gpu,
     a: &'a GpuBuffer,
     b: &'a GpuBuffer,
+    finish: Finish<'a>,
     label: &'a str,
 }
 
 impl Call<'_> {
+    /// What is bound as the bias: anything, if there is none.
+    fn bias(&self) -> &GpuBuffer {
+        self.finish.bias.unwrap_or(self.a)
+    }
+
     fn run(
         &self,
         kernel: Kernel,
@@ -310,11 +377,12 @@ impl Call<'_> {
                 column_tiles: column_tiles as u32,
                 depth: depth as u32,
                 products: products.len() as u32,
+                epilogue: if splits > 1 { Finish::NONE } else { self.finish }.epilogue(p.m),
             })
             .collect();
         self.run(
             Kernel::new("gemm", "tile").constant("QUADS", quads.into()),
-            &[self.a, self.b],
+            &[self.a, self.b, self.bias()],
             partials.as_ref().unwrap_or(y),
             cast_slice(&params),
             grid((row_tiles * column_tiles * depth * splits * products.len()) as u64, 1),
@@ -323,9 +391,9 @@ impl Call<'_> {
             None => Ok(()),
             Some(partials) => self.run(
                 Kernel::new("gemm", "combine"),
-                &[&partials],
+                &[&partials, self.bias()],
                 y,
-                bytes_of(&[len as u32, splits as u32]),
+                bytes_of(&CombineParams { n: len as u32, splits: splits as u32, epilogue: self.finish.epilogue(1) }),
                 grid(len as u64, 64),
             ),
         }
@@ -384,6 +452,7 @@ impl Call<'_> {
                             base_b: base_b as u32,
                             products: 0,
                             stride: 0,
+                            epilogue: if part + 1 < k_parts { Finish::NONE } else { self.finish }.epilogue(p.m),
                         });
                     }
                     let panels = self.pack(packed, texels)?;
@@ -393,7 +462,7 @@ impl Call<'_> {
                     multiplied.iter_mut().for_each(|p| (p.products, p.stride) = (count, stride));
                     let call = KernelCall {
                         kernel: kernel.clone(),
-                        reads: &[],
+                        reads: &[self.bias()],
                         writes: &[y],
                         params: cast_slice(&multiplied),
                         workgroups: grid(u64::from(count) * u64::from(stride), 1),

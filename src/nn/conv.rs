@@ -65,6 +65,11 @@ pub(super) fn weight_and_bias(weight: &Parameter, bias: &Option<Parameter>) -> V
     [("weight".to_string(), weight.clone())].into_iter().chain(bias).collect()
 }
 
+/// A bias's present value, if there is a bias.
+pub(super) fn value(bias: &Option<Parameter>) -> Option<Tensor> {
+    bias.as_ref().map(Parameter::get)
+}
+
 fn size(x: &Tensor) -> [usize; 2] {
     [x.dim(2), x.dim(3)]
 }
@@ -108,23 +113,18 @@ impl Conv2dLayer {
     }
 }
 
-/// f(y + b), or f(y) without a bias.
-pub(super) fn finished(y: Tensor, bias: &Option<Parameter>, f: Activation) -> Tensor {
-    bias.as_ref().map_or_else(|| f.of(&y), |bias| y.bias_activation(&bias.get(), f))
-}
-
 impl Module for Conv2dLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         self.forward_activated(x, mode, Activation::Identity)
     }
 
     fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
-        let y = x.conv2d(&self.normalized_weight(mode), self.padding.conv(size(x), self.kernel, self.stride));
-        finished(y, &self.bias, f)
+        let conv = self.padding.conv(size(x), self.kernel, self.stride);
+        x.conv2d_activated(&self.normalized_weight(mode), value(&self.bias).as_ref(), conv, f)
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
-        let (weight, size) = (self.normalized_weight(mode), [x.height(), x.width()]);
+        let (weight, bias, size) = (self.normalized_weight(mode), value(&self.bias), [x.height(), x.width()]);
         let conv = self.padding.conv(size, self.kernel, self.stride);
         let Some([height, width]) = conv.output_size(size, [self.kernel; 2]) else {
             return joined(self, x, mode, f);
@@ -136,7 +136,8 @@ impl Module for Conv2dLayer {
             |to| rows(to).0,
             |x, _, to| {
                 let [above, below] = rows(to).1;
-                finished(x.conv2d(&weight, Conv2d { padding: [above, below, left, right], ..conv }), &self.bias, f)
+                let conv = Conv2d { padding: [above, below, left, right], ..conv };
+                x.conv2d_activated(&weight, bias.as_ref(), conv, f)
             },
         )
     }
@@ -203,12 +204,11 @@ impl Module for ConvTranspose2dLayer {
                 x.shape()
             );
         };
-        let y = x.conv_transpose2d(&self.weight.get(), conv, result);
-        finished(y, &self.bias, f)
+        x.conv_transpose2d_activated(&self.weight.get(), value(&self.bias).as_ref(), conv, result, f)
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
-        let (weight, size) = (self.weight.get(), [x.height(), x.width()]);
+        let (weight, bias, size) = (self.weight.get(), value(&self.bias), [x.height(), x.width()]);
         let Some((conv, [height, width])) =
             self.padding.transposed(size, self.kernel, self.stride, self.output_padding)
         else {
@@ -223,7 +223,7 @@ impl Module for ConvTranspose2dLayer {
                 let above = to.start + crop - take.start * self.stride;
                 let below = ((take.len() - 1) * self.stride + self.kernel).saturating_sub(above + to.len());
                 let conv = Conv2d { padding: [above, below, left, right], ..conv };
-                finished(x.conv_transpose2d(&weight, conv, [to.len(), width]), &self.bias, f)
+                x.conv_transpose2d_activated(&weight, bias.as_ref(), conv, [to.len(), width], f)
             },
         )
     }

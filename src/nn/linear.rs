@@ -35,7 +35,7 @@ impl Module for Linear {
 
     fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
         let weight = self.spectral.as_ref().map_or_else(|| self.weight.get(), |s| s.of(&self.weight.get(), mode));
-        super::conv::finished(x.linear(&weight, None), &self.bias, f)
+        x.linear_activated(&weight, super::conv::value(&self.bias).as_ref(), f)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

@@ -1,12 +1,16 @@
-//! A bias a channel and an activation in one pass: y = f(x + b), the ends of dense and convolution layers.
+//! A bias a channel and an activation, y = f(x∘w + b), computed where the sums of a convolution or a dense layer are written.
 
 use crate::cpu::math;
 use crate::cpu::parallel::{for_pieces, for_rows};
 use crate::error::Result;
+use crate::gpu::gemm::Finish;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::conv2d_input::Conv2dInput;
+use crate::ops::matmul::Matmul;
 use crate::shape::Shape;
-use crate::tensor::{Device, GpuView, Op, Real, Tensor, View, apply, is_recording, reference_loops};
+use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, is_recording, reference_loops};
 
 /// The activations whose derivative follows from their value, so that x + b need not be kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,8 +94,8 @@ impl Activation {
         }
     }
 
-    /// The `case` in the shader, and the constant there.
-    fn code(self) -> (u32, f32) {
+    /// Its number in `lib/activation.wgsl`, and the slope there.
+    pub(super) fn code(self) -> (u32, f32) {
         match self {
             Identity => (0, 0.0),
             LeakyRelu { slope } => (1, slope as f32),
@@ -101,10 +105,128 @@ impl Activation {
     }
 }
 
-/// y = f(x + b) for x [N, C, …] and b `[C]`.
+/// A product of two tensors, or a convolution, whose kernels can finish its sums as they are written.
+pub(super) trait Product: Op + Copy {
+    /// The name of the op that does both.
+    const ACTIVATED: &'static str;
+    /// The axis of the result that a bias goes along.
+    const CHANNELS: usize;
+
+    /// As [`Op::gpu`], finished.
+    fn gpu_finished(&self, gpu: &Gpu, x: &[GpuView], y: GpuView, finish: Finish) -> Result<()>;
+}
+
+/// y = f(x∘w + b), or without b, for the product ∘.
 #[derive(Clone, Copy, Debug)]
-struct BiasActivation {
+struct Activated<P> {
+    product: P,
     f: Activation,
+}
+
+impl<P: Product> Activated<P> {
+    /// Channels, and how many elements of each lie together.
+    fn sizes(y: &Shape) -> [usize; 2] {
+        [y[P::CHANNELS], y[P::CHANNELS + 1..].iter().product()]
+    }
+}
+
+/// f of each y plus a bias a channel, in place.
+fn finish<T: Real>(f: Activation, b: Option<&View<T>>, y: &mut [T], [channels, plane]: [usize; 2]) {
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = f.value(*y + b.map_or(T::of(0.0), |b| b.data[i / plane % channels]));
+    }
+}
+
+/// The same on all cores.
+fn finish_on_cpu(f: Activation, b: Option<&View<f32>>, y: &mut [f32], [channels, plane]: [usize; 2]) {
+    // A row is a channel's plane of an image, or a whole image if planes are single elements.
+    let row = if plane == 1 { channels.max(1) } else { plane };
+    for_rows(
+        y,
+        row,
+        #[inline(always)]
+        |i, y| {
+            let b = match b {
+                None => &[0.0][..],
+                Some(b) if plane == 1 => b.data,
+                Some(b) => &b.data[i % channels..][..1],
+            };
+            match f {
+                Identity => map(y, b, |z| z),
+                LeakyRelu { slope } => {
+                    let slope = slope as f32;
+                    map(y, b, |z| if z > 0.0 { z } else { slope * z });
+                }
+                Tanh => map(y, b, math::tanh),
+                Sigmoid => map(y, b, math::sigmoid),
+            }
+        },
+    );
+}
+
+/// y = f(y + b) along a row, with one bias or one an element.
+#[inline(always)]
+fn map(y: &mut [f32], b: &[f32], f: impl Fn(f32) -> f32) {
+    if let [b] = b {
+        y.iter_mut().for_each(|y| *y = f(*y + b));
+    } else {
+        y.iter_mut().zip(b).for_each(|(y, b)| *y = f(*y + b));
+    }
+}
+
+impl<P: Product> Op for Activated<P> {
+    fn name(&self) -> &'static str {
+        P::ACTIVATED
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["x", "w", "b"]
+    }
+
+    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
+        let y = self.product.infer(&x[..2])?;
+        match x.get(2) {
+            Some(b) if b.dims() != [y[P::CHANNELS]] => Err(format!("b must be [{}], one a channel", y[P::CHANNELS])),
+            _ => Ok(y),
+        }
+    }
+
+    fn reference(&self, x: &[View<f64>], y: &mut [f64], shape: &Shape) {
+        self.product.reference(&x[..2], y, shape);
+        finish(self.f, x.get(2), y, Self::sizes(shape));
+    }
+
+    fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
+        self.product.cpu(&x[..2], y, shape);
+        finish_on_cpu(self.f, x.get(2), y, Self::sizes(shape));
+    }
+
+    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
+        let [channels, plane] = Self::sizes(y.shape);
+        let finish = Finish {
+            bias: x.get(2).map(|b| b.buffer),
+            f: self.f.code(),
+            channels,
+            plane,
+            by_column: P::CHANNELS + 1 == y.shape.rank(),
+        };
+        self.product.gpu_finished(gpu, &x[..2], y, finish)
+    }
+
+    fn flop(&self, x: &[&Shape], y: &Shape) -> f64 {
+        self.product.flop(&x[..2], y)
+    }
+
+    fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
+        let dz = self.f.gradient(y, dy);
+        // The gradients of a product do not look at its value.
+        let mut gradients = self.product.vjp(&x[..2], y, &dz, &needs[..2]);
+        if let Some(b) = x.get(2) {
+            let axes: Vec<usize> = (0..dz.rank()).filter(|&axis| axis != P::CHANNELS).collect();
+            gradients.push(needs[2].then(|| dz.sum_axes(&axes).reshape(b.shape())));
+        }
+        gradients
+    }
 }
 
 /// Twin of `Params` in `bias_activation.wgsl`.
@@ -112,105 +234,8 @@ struct BiasActivation {
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Params {
     n: u32,
-    c: u32,
-    l: u32,
     slope: f32,
-    runs: u32,
     quads: u32,
-}
-
-impl BiasActivation {
-    fn define<T: Real>(&self, x: &[View<T>], y: &mut [T], shape: &Shape) {
-        let l: usize = shape[2..].iter().product();
-        for (i, y) in y.iter_mut().enumerate() {
-            *y = self.f.value(x[0].data[i] + x[1].data[i / l % shape[1]]);
-        }
-    }
-}
-
-/// y = f(x + b) along a row, with one bias or one an element.
-#[inline(always)]
-fn map(x: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
-    if let [b] = b {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = f(x + b));
-    } else {
-        y.iter_mut().zip(x).zip(b).for_each(|((y, x), b)| *y = f(x + b));
-    }
-}
-
-impl Op for BiasActivation {
-    fn name(&self) -> &'static str {
-        "bias_activation"
-    }
-
-    fn inputs(&self) -> &'static [&'static str] {
-        &["x", "b"]
-    }
-
-    fn infer(&self, x: &[&Shape]) -> Result<Shape, String> {
-        if x[0].rank() < 2 || x[1].rank() != 1 || x[1][0] != x[0][1] {
-            return Err("expects x [N, C, ...] and b [C]".into());
-        }
-        Ok(x[0].clone())
-    }
-
-    reference_loops!();
-
-    fn cpu(&self, x: &[View<f32>], y: &mut [f32], shape: &Shape) {
-        let (c, l): (usize, usize) = (shape[1], shape[2..].iter().product());
-        // A row is a channel's plane of an image, or a whole image if planes are single elements.
-        let row = if l == 1 { c } else { l };
-        let (x, b) = (x[0].data, x[1].data);
-        for_rows(
-            y,
-            row,
-            #[inline(always)]
-            |i, y| {
-                let x = &x[i * row..][..row];
-                let b = if l == 1 { b } else { &b[i % c..][..1] };
-                match self.f {
-                    Identity => map(x, b, y, |z| z),
-                    LeakyRelu { slope } => {
-                        let slope = slope as f32;
-                        map(x, b, y, |z| if z > 0.0 { z } else { slope * z });
-                    }
-                    Tanh => map(x, b, y, math::tanh),
-                    Sigmoid => map(x, b, y, math::sigmoid),
-                }
-            },
-        );
-    }
-
-    fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let (n, c, l) = (y.shape[0], y.shape[1], y.shape[2..].iter().product::<usize>());
-        let (code, slope) = self.f.code();
-        let quads = tuning::quads(gpu, y.shape.len());
-        let whole = l.is_multiple_of(4);
-        let runs = (l / 4).div_ceil(quads as usize).max(1);
-        let invocations = if whole { n * c * runs } else { n * c * l };
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("bias_activation", if whole { "rows" } else { "elements" }).constant("op", code as f64),
-            reads: &[x[0].buffer, x[1].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&Params {
-                n: n as u32,
-                c: c as u32,
-                l: l as u32,
-                slope,
-                runs: runs as u32,
-                quads,
-            }),
-            workgroups: grid(invocations as u64, 64),
-            label: "bias_activation",
-        })
-    }
-
-    fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, needs: &[bool]) -> Vec<Option<Tensor>> {
-        let dz = self.f.gradient(y, dy);
-        let axes: Vec<usize> = (0..dz.rank()).filter(|&axis| axis != 1).collect();
-        let db = needs[1].then(|| dz.sum_axes(&axes).reshape(x[1].shape()));
-        vec![needs[0].then_some(dz), db]
-    }
 }
 
 /// dz = dy·f′(z), where y = f(z). First order only.
@@ -269,7 +294,7 @@ impl Op for ActivationGradient {
                 kernel: Kernel::new("bias_activation", "gradient").constant("op", code as f64),
                 reads: &[&x[0].buffer.piece(&piece), &x[1].buffer.piece(&piece)],
                 writes: &[&dz.buffer.piece(&piece)],
-                params: bytemuck::bytes_of(&Params { n: n as u32, c: 1, l: 1, slope, runs: 1, quads }),
+                params: bytemuck::bytes_of(&Params { n: n as u32, slope, quads }),
                 workgroups: grid(n.div_ceil(4 * quads as usize) as u64, 64),
                 label: "activation_gradient",
             })
@@ -281,22 +306,48 @@ impl Op for ActivationGradient {
     }
 }
 
+#[track_caller]
+fn activated<P: Product>(product: P, x: &Tensor, w: &Tensor, b: Option<&Tensor>, f: Activation) -> Tensor {
+    match b {
+        _ if !f.derivative_follows_from_value() => f.of(&activated(product, x, w, b, Identity)),
+        Some(b) => apply(Activated { product, f }, &[x, w, b]),
+        None if f == Identity => apply(product, &[x, w]),
+        None => apply(Activated { product, f }, &[x, w]),
+    }
+}
+
+/// Layers' products, each with a bias a channel (if any) and an activation in the same pass.
 impl Tensor {
-    /// f(x + b) for x [N, C, …] and a bias a channel, b `[C]`, in one pass, and its first gradient in one more.
+    /// f of [`Tensor::conv2d`] plus b `[O]`.
     #[track_caller]
-    pub fn bias_activation(&self, b: &Tensor, f: Activation) -> Tensor {
-        // Beyond a binding the fused kernel gives way to ops that work in pieces.
-        let fits = match self.device() {
-            Device::Gpu(gpu) => !gpu.pieces(self.len()).are_many(),
-            _ => true,
-        };
-        if fits && f.derivative_follows_from_value() {
-            return apply(BiasActivation { f }, &[self, b]);
-        }
-        let mut shape = vec![1; self.rank()];
-        if let Some(c) = shape.get_mut(1) {
-            *c = b.len();
-        }
-        f.of(&(self + b.reshape(shape)))
+    pub fn conv2d_activated(&self, w: &Tensor, b: Option<&Tensor>, conv: Conv2d, f: Activation) -> Tensor {
+        activated(conv, self, w, b, f)
+    }
+
+    /// f of [`Tensor::conv_transpose2d`] plus b `[O]`.
+    #[track_caller]
+    pub fn conv_transpose2d_activated(
+        &self,
+        w: &Tensor,
+        b: Option<&Tensor>,
+        conv: Conv2d,
+        size: [usize; 2],
+        f: Activation,
+    ) -> Tensor {
+        activated(Conv2dInput { conv, size }, self, w, b, f)
+    }
+
+    /// A dense layer: x·wᵀ + b for x `[N, in]`, w `[out, in]` and, if any, b `[out]`. Result `[N, out]`.
+    #[track_caller]
+    pub fn linear(&self, w: &Tensor, b: Option<&Tensor>) -> Tensor {
+        self.linear_activated(w, b, Identity)
+    }
+
+    /// f of [`Tensor::linear`].
+    #[track_caller]
+    pub fn linear_activated(&self, w: &Tensor, b: Option<&Tensor>, f: Activation) -> Tensor {
+        let matrix = |t: &Tensor| t.reshape([&[1], &t.shape()[..]].concat());
+        let y = activated(Matmul { transpose_a: false, transpose_b: true }, &matrix(self), &matrix(w), b, f);
+        y.reshape(&y.shape()[1..])
     }
 }

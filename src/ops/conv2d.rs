@@ -2,9 +2,10 @@
 
 use crate::cpu;
 use crate::error::Result;
-use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
+use crate::gpu::gemm::{self, Epilogue, Finish, Operand, Product, Target, Walk};
 use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::bias_activation;
 use crate::ops::conv2d_input::Conv2dInput;
 use crate::ops::conv2d_weight::Conv2dWeight;
 use crate::shape::{Padding, Shape, conv_size, same_padding, same_transpose_padding};
@@ -221,6 +222,37 @@ pub(crate) struct ConvParams {
     groups: u32,
 }
 
+/// Twin of `Params` in `conv2d.wgsl` and `conv2d_input.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct FinishedParams {
+    pub conv: ConvParams,
+    pub epilogue: Epilogue,
+}
+
+impl bias_activation::Product for Conv2d {
+    const ACTIVATED: &'static str = "conv2d_activated";
+    const CHANNELS: usize = 1;
+
+    fn gpu_finished(&self, gpu: &Gpu, x: &[GpuView], y: GpuView, finish: Finish) -> Result<()> {
+        let product = self.product(x[0].shape, x[1].shape, y.shape);
+        let variant = tuning::choose(gpu, &[product])?;
+        if variant != Variant::Naive {
+            let buffers = [x[1].buffer, x[0].buffer, y.buffer];
+            return gemm::run(gpu, variant, &[product], buffers, finish, y.shape.len(), "conv2d");
+        }
+        let conv = self.gpu_params(x[0].shape, x[1].shape, y.shape);
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("conv2d", "naive"),
+            reads: &[x[0].buffer, x[1].buffer, finish.bias.unwrap_or(x[1].buffer)],
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(&FinishedParams { conv, epilogue: finish.epilogue(1) }),
+            workgroups: grid(y.shape.len() as u64, 64),
+            label: "conv2d",
+        })
+    }
+}
+
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
@@ -241,19 +273,7 @@ impl Op for Conv2d {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let product = self.product(x[0].shape, x[1].shape, y.shape);
-        let variant = tuning::choose(gpu, &[product])?;
-        if variant != Variant::Naive {
-            return gemm::run(gpu, variant, &[product], [x[1].buffer, x[0].buffer, y.buffer], y.shape.len(), "conv2d");
-        }
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("conv2d", "naive"),
-            reads: &[x[0].buffer, x[1].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&self.gpu_params(x[0].shape, x[1].shape, y.shape)),
-            workgroups: grid(y.shape.len() as u64, 64),
-            label: "conv2d",
-        })
+        bias_activation::Product::gpu_finished(self, gpu, x, y, Finish::NONE)
     }
 
     fn flop(&self, x: &[&Shape], y: &Shape) -> f64 {

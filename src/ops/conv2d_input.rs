@@ -2,10 +2,11 @@
 
 use crate::cpu;
 use crate::error::Result;
-use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
+use crate::gpu::gemm::{self, Finish, Operand, Product, Target, Walk};
 use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
-use crate::ops::conv2d::Conv2d;
+use crate::ops::bias_activation;
+use crate::ops::conv2d::{Conv2d, FinishedParams};
 use crate::ops::conv2d_weight::Conv2dWeight;
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
@@ -73,7 +74,7 @@ impl Conv2dInput {
     }
 
     /// Columns [(c, i, j), (n, oy, ox)] = Σ_o w[o, c, i, j]·dy[n, o, oy, ox], then dx as the sum of those that reach a place.
-    fn fold(&self, gpu: &Gpu, variant: Variant, [dy, w]: [GpuView; 2], dx: GpuView) -> Result<()> {
+    fn fold(&self, gpu: &Gpu, variant: Variant, [dy, w]: [GpuView; 2], dx: GpuView, finish: Finish) -> Result<()> {
         let (places, rows) = (dy.shape[2] * dy.shape[3], w.shape[1..].iter().product::<usize>());
         let columns = dy.shape[0] * places;
         let product = Product {
@@ -92,12 +93,14 @@ impl Conv2dInput {
             y: Target { offset: 0, step_z: 0, step_row: columns, steps: [places, 0, 1] },
         };
         let taps = gpu.alloc((rows * columns * 4) as u64)?;
-        gemm::run(gpu, variant, &[product], [w.buffer, dy.buffer, &taps], rows * columns, "conv2d_input")?;
+        let buffers = [w.buffer, dy.buffer, &taps];
+        gemm::run(gpu, variant, &[product], buffers, Finish::NONE, rows * columns, "conv2d_input")?;
+        let conv = self.conv.gpu_params(dx.shape, w.shape, dy.shape);
         gpu.run(&KernelCall {
             kernel: Kernel::new("conv2d_input", "fold"),
-            reads: &[&taps],
+            reads: &[&taps, finish.bias.unwrap_or(&taps)],
             writes: &[dx.buffer],
-            params: bytemuck::bytes_of(&self.conv.gpu_params(dx.shape, w.shape, dy.shape)),
+            params: bytemuck::bytes_of(&FinishedParams { conv, epilogue: finish.epilogue(1) }),
             workgroups: grid(dx.shape.len() as u64, 64),
             label: "conv2d_input",
         })
@@ -155,6 +158,33 @@ impl Phase {
     }
 }
 
+impl bias_activation::Product for Conv2dInput {
+    const ACTIVATED: &'static str = "conv2d_input_activated";
+    const CHANNELS: usize = 1;
+
+    fn gpu_finished(&self, gpu: &Gpu, x: &[GpuView], y: GpuView, finish: Finish) -> Result<()> {
+        let products = self.products(x[0].shape, x[1].shape, y.shape);
+        let variant = tuning::choose(gpu, &products)?;
+        let columns = x[1].shape[1..].iter().product::<usize>() * x[0].shape[0] * x[0].shape[2] * x[0].shape[3];
+        if self.folds(variant, x[1].shape) && columns as u64 * 4 <= gpu.max_binding_bytes() {
+            return self.fold(gpu, wider(variant), [x[0], x[1]], y, finish);
+        }
+        if variant != Variant::Naive {
+            let buffers = [x[1].buffer, x[0].buffer, y.buffer];
+            return gemm::run(gpu, variant, &products, buffers, finish, y.shape.len(), "conv2d_input");
+        }
+        let conv = self.conv.gpu_params(y.shape, x[1].shape, x[0].shape);
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("conv2d_input", "naive"),
+            reads: &[x[0].buffer, x[1].buffer, finish.bias.unwrap_or(x[1].buffer)],
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(&FinishedParams { conv, epilogue: finish.epilogue(1) }),
+            workgroups: grid(y.shape.len() as u64, 64),
+            label: "conv2d_input",
+        })
+    }
+}
+
 impl Op for Conv2dInput {
     fn name(&self) -> &'static str {
         "conv2d_input"
@@ -185,24 +215,7 @@ impl Op for Conv2dInput {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let products = self.products(x[0].shape, x[1].shape, y.shape);
-        let variant = tuning::choose(gpu, &products)?;
-        let columns = x[1].shape[1..].iter().product::<usize>() * x[0].shape[0] * x[0].shape[2] * x[0].shape[3];
-        if self.folds(variant, x[1].shape) && columns as u64 * 4 <= gpu.max_binding_bytes() {
-            return self.fold(gpu, wider(variant), [x[0], x[1]], y);
-        }
-        if variant != Variant::Naive {
-            let buffers = [x[1].buffer, x[0].buffer, y.buffer];
-            return gemm::run(gpu, variant, &products, buffers, y.shape.len(), "conv2d_input");
-        }
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("conv2d_input", "naive"),
-            reads: &[x[0].buffer, x[1].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&self.conv.gpu_params(y.shape, x[1].shape, x[0].shape)),
-            workgroups: grid(y.shape.len() as u64, 64),
-            label: "conv2d_input",
-        })
+        bias_activation::Product::gpu_finished(self, gpu, x, y, Finish::NONE)
     }
 
     fn flop(&self, x: &[&Shape], _: &Shape) -> f64 {

@@ -2,7 +2,7 @@
 
 use crate::cpu;
 use crate::error::Result;
-use crate::gpu::gemm::{self, Operand, Product, Target, Walk};
+use crate::gpu::gemm::{self, Finish, Operand, Product, Target, Walk};
 use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::conv2d::Conv2d;
@@ -91,7 +91,7 @@ impl Op for Conv2dWeight {
         let variant = tuning::choose(gpu, &[product])?;
         if variant != Variant::Naive {
             let buffers = [x[1].buffer, x[0].buffer, y.buffer];
-            return gemm::run(gpu, variant, &[product], buffers, y.shape.len(), "conv2d_weight");
+            return gemm::run(gpu, variant, &[product], buffers, Finish::NONE, y.shape.len(), "conv2d_weight");
         }
         gpu.run(&KernelCall {
             kernel: Kernel::new("conv2d_weight", "naive"),

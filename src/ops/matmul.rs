@@ -3,17 +3,20 @@
 use crate::cpu::matmul::{Matrix, matmul};
 use crate::cpu::parallel::for_chunks;
 use crate::error::Result;
-use crate::gpu::gemm::{self, Operand, Product, Target};
+use crate::gpu::gemm::{self, Epilogue, Finish, Operand, Product, Target};
 use crate::gpu::tuning::{self, Variant};
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
+use crate::ops::bias_activation;
 use crate::shape::Shape;
 use crate::tensor::{GpuView, Op, Real, Tensor, View, apply, reference_loops};
 
 /// y[s, i, j] = Σ_l a[s, i, l]·b[s, l, j], with a read as [s, l, i] if `transpose_a` and b as [s, j, l] if `transpose_b`.
 #[derive(Clone, Copy, Debug)]
 pub struct Matmul {
-    transpose_a: bool,
-    transpose_b: bool,
+    /// Whether a is stored [s, l, i].
+    pub(super) transpose_a: bool,
+    /// Whether b is stored [s, j, l].
+    pub(super) transpose_b: bool,
 }
 
 /// Batch size and matrix sizes.
@@ -78,6 +81,39 @@ struct Params {
     transpose_a: u32,
     transpose_b: u32,
     outputs: u32,
+    epilogue: Epilogue,
+}
+
+impl bias_activation::Product for Matmul {
+    const ACTIVATED: &'static str = "linear_activated";
+    const CHANNELS: usize = 2;
+
+    fn gpu_finished(&self, gpu: &Gpu, x: &[GpuView], y: GpuView, finish: Finish) -> Result<()> {
+        let Sizes { batch, m, n, k } = self.sizes(x[0].shape, x[1].shape);
+        let product = self.product(Sizes { batch, m, n, k });
+        let variant = tuning::choose(gpu, &[product])?;
+        if variant != Variant::Naive {
+            let buffers = [x[0].buffer, x[1].buffer, y.buffer];
+            return gemm::run(gpu, variant, &[product], buffers, finish, y.shape.len(), "matmul");
+        }
+        let params = Params {
+            m: m as u32,
+            n: n as u32,
+            k: k as u32,
+            transpose_a: self.transpose_a as u32,
+            transpose_b: self.transpose_b as u32,
+            outputs: (batch * m * n) as u32,
+            epilogue: finish.epilogue(1),
+        };
+        gpu.run(&KernelCall {
+            kernel: Kernel::new("matmul", "naive"),
+            reads: &[x[0].buffer, x[1].buffer, finish.bias.unwrap_or(x[1].buffer)],
+            writes: &[y.buffer],
+            params: bytemuck::bytes_of(&params),
+            workgroups: grid((batch * m * n) as u64, 64),
+            label: "matmul",
+        })
+    }
 }
 
 impl Op for Matmul {
@@ -130,29 +166,7 @@ impl Op for Matmul {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let Sizes { batch, m, n, k } = self.sizes(x[0].shape, x[1].shape);
-        let product = self.product(Sizes { batch, m, n, k });
-        let variant = tuning::choose(gpu, &[product])?;
-        if variant != Variant::Naive {
-            let buffers = [x[0].buffer, x[1].buffer, y.buffer];
-            return gemm::run(gpu, variant, &[product], buffers, y.shape.len(), "matmul");
-        }
-        let params = Params {
-            m: m as u32,
-            n: n as u32,
-            k: k as u32,
-            transpose_a: self.transpose_a as u32,
-            transpose_b: self.transpose_b as u32,
-            outputs: (batch * m * n) as u32,
-        };
-        gpu.run(&KernelCall {
-            kernel: Kernel::new("matmul", "naive"),
-            reads: &[x[0].buffer, x[1].buffer],
-            writes: &[y.buffer],
-            params: bytemuck::bytes_of(&params),
-            workgroups: grid((batch * m * n) as u64, 64),
-            label: "matmul",
-        })
+        bias_activation::Product::gpu_finished(self, gpu, x, y, Finish::NONE)
     }
 
     fn flop(&self, x: &[&Shape], _: &Shape) -> f64 {
@@ -194,12 +208,5 @@ impl Tensor {
         };
         let y = apply(Matmul { transpose_a, transpose_b }, &[&batched(a), &batched(b)]);
         y.reshape([&batch[..], &y.shape()[1..]].concat())
-    }
-
-    /// A dense layer: x·wᵀ + b for x `[N, in]`, w `[out, in]` and, if any, b `[out]`. Result `[N, out]`.
-    #[track_caller]
-    pub fn linear(&self, w: &Tensor, b: Option<&Tensor>) -> Tensor {
-        let y = self.matmul_transposed(w, false, true);
-        b.map_or(y.clone(), |b| y + b)
     }
 }

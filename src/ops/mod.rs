@@ -1,7 +1,7 @@
 //! The op table: one file a family, beside the shader of the same name; derived ops have no kernel of their own.
 //!
 //! With kernels (each on all three devices): `unary`, `binary`, `select`; `layout` (also concat), `axis_map`; `reduce`,
-//! `extremum`; `matmul` and the three faces of convolution; `batch_norm`, `bias_activation`, `max_pool`; `mean_of`; `random`; `adam`.
+//! `extremum`; `matmul` and the three faces of convolution, with what follows them in `bias_activation`; `batch_norm`, `max_pool`; `mean_of`; `random`; `adam`.
 //!
 //! Made of those: `activation`, `reduce_more`, `softmax`, `losses`, `unrolled`; by `axis_map`, a sparse linear map along
 //! one axis whose gradient is its transpose: `gather`, `pad_modes`, `resample`, `pool`; by `batch_norm` of reshaped

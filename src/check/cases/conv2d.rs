@@ -9,7 +9,7 @@ pub(super) fn rows() -> Vec<Case> {
 }
 
 /// A convolution's settings at a glance: stride, padding, dilation, groups.
-fn conv(stride: [usize; 2], padding: [usize; 4], dilation: [usize; 2], groups: usize) -> Conv2d {
+pub(super) fn conv(stride: [usize; 2], padding: [usize; 4], dilation: [usize; 2], groups: usize) -> Conv2d {
     Conv2d { stride, padding, dilation, groups }
 }
 

@@ -74,11 +74,11 @@ impl Conv {
     }
 
     pub fn of(&self, x: &Tensor) -> Tensor {
-        let y = x.conv2d(&self.weight, self.conv);
+        let y = |f| x.conv2d_activated(&self.weight, Some(&self.bias), self.conv, f);
         match self.end {
-            End::Identity => y.bias_activation(&self.bias, Activation::Identity),
-            End::Relu => y.bias_activation(&self.bias, Activation::LeakyRelu { slope: 0.0 }),
-            End::Relu6 => y.bias_activation(&self.bias, Activation::Identity).clamp(0.0, 6.0),
+            End::Identity => y(Activation::Identity),
+            End::Relu => y(Activation::LeakyRelu { slope: 0.0 }),
+            End::Relu6 => y(Activation::Identity).clamp(0.0, 6.0),
         }
     }
 }

@@ -55,8 +55,9 @@ impl RandomScales {
                 let around = (KERNEL / 2).min(x.dim(2).min(x.dim(3)) - 1);
                 let mirrored = x.pad_mode(&[0, 0, around, around], &[0, 0, around, around], PadMode::Reflect);
                 let rest = KERNEL / 2 - around;
-                let y = mirrored.conv2d(weight, Conv2d { padding: [rest; 4], ..Conv2d::default() });
-                found.push(y.bias_activation(&self.bias, Activation::LeakyRelu { slope: 0.0 }));
+                let (conv, relu) =
+                    (Conv2d { padding: [rest; 4], ..Conv2d::default() }, Activation::LeakyRelu { slope: 0.0 });
+                found.push(mirrored.conv2d_activated(weight, Some(&self.bias), conv, relu));
             }
         }
         found
