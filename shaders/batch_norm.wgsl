@@ -1,4 +1,5 @@
 //!use index
+//!use batch_norm
 // Batch normalisation of x [parts * n, c, l] (batches that lie one behind the other; l: everything behind the channel axis)
 // and its first gradient. A group is a channel of one part: number part * c + channel. moments are the means of all groups,
 // then their variances; sums are those of dz, then those of dz * xhat, behind the totals of all parts if there are several.
@@ -11,26 +12,8 @@ override moves: u32 = 0u;
 // Whether dz is dy through a leaky relu of y, or dy itself.
 override activated: u32 = 0u;
 
-struct Params {
-    n: u32,
-    c: u32,
-    l: u32,
-    chunk: u32,
-    chunks: u32,
-    eps: f32,
-    // Runs that the vec4s of a row of l are dealt to, where l is a multiple of 4.
-    runs: u32,
-    // Of the leaky relu behind the normalisation; 1 for none.
-    slope: f32,
-    parts: u32,
-    // running = keep * running + scale * batch
-    keep: f32,
-    mean_scale: f32,
-    var_scale: f32,
-}
-
 // Where element k of a group (in order of image, then place) lies in x.
-fn element(p: Params, part: u32, channel: u32, k: u32) -> u32 {
+fn element(p: NormParams, part: u32, channel: u32, k: u32) -> u32 {
     let image = k / p.l;
     return ((part * p.n + image) * p.c + channel) * p.l + (k - image * p.l);
 }
@@ -41,27 +24,23 @@ struct Place {
     left: u32,
 }
 
-fn place(p: Params, part: u32, channel: u32, k: u32) -> Place {
+fn place(p: NormParams, part: u32, channel: u32, k: u32) -> Place {
     let row = p.l / 4u;
     let image = k / row;
     return Place(((part * p.n + image) * p.c + channel) * row + (k - image * row), row - (k - image * row));
 }
 
 // The place of the group's next vec4: behind the end of a row it is one image further on.
-fn next(p: Params, here: Place) -> Place {
+fn next(p: NormParams, here: Place) -> Place {
     let row = p.l / 4u;
     let ends = here.left == 1u;
     return Place(here.at + 1u + select(0u, (p.c - 1u) * row, ends), select(here.left - 1u, row, ends));
 }
 
-fn total(v: vec4<f32>) -> f32 {
-    return (v.x + v.y) + (v.z + v.w);
-}
-
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(0) var<storage, read> x_quads: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partials_out: array<vec2<f32>>;
-@group(0) @binding(2) var<storage, read> two_params: Params;
+@group(0) @binding(2) var<storage, read> two_params: NormParams;
 
 // partials[group, chunk] = (mean, sum of squared distances from it) of the chunk.
 // Grid: parts * c * chunks invocations in workgroups of 64, folded.
@@ -133,7 +112,7 @@ fn moments_partial_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin
 @group(0) @binding(1) var<storage, read> running_mean: array<f32>;
 @group(0) @binding(2) var<storage, read> running_var: array<f32>;
 @group(0) @binding(3) var<storage, read_write> moments_out: array<f32>;
-@group(0) @binding(4) var<storage, read> moments_params: Params;
+@group(0) @binding(4) var<storage, read> moments_params: NormParams;
 
 // The running statistics of a channel while its parts pass, as (mean, variance).
 fn running_start(channel: u32) -> vec2<f32> {
@@ -144,7 +123,7 @@ fn running_start(channel: u32) -> vec2<f32> {
 }
 
 // Writes the moments of a group and gives the running statistics behind it.
-fn write_moments(p: Params, part: u32, channel: u32, running: vec2<f32>, mean: f32, variance: f32) -> vec2<f32> {
+fn write_moments(p: NormParams, part: u32, channel: u32, running: vec2<f32>, mean: f32, variance: f32) -> vec2<f32> {
     let group = part * p.c + channel;
     moments_out[group] = mean;
     moments_out[p.parts * p.c + group] = variance;
@@ -224,23 +203,6 @@ fn moments_serial(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_wo
     }
 }
 
-var<workgroup> shares: array<vec2<f32>, 256>;
-
-// The sum of all invocations' values in a fixed order: halves are added until one is left.
-fn workgroup_sum(local: u32, value: vec2<f32>) -> vec2<f32> {
-    shares[local] = value;
-    for (var half = 128u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if local < half {
-            shares[local] += shares[local + half];
-        }
-    }
-    workgroupBarrier();
-    let sum = shares[0];
-    workgroupBarrier();
-    return sum;
-}
-
 // The same by one workgroup a channel, in two passes: the mean, then the squares around it. Sums are of distances from the
 // group's first element. Grid: c workgroups, folded.
 @compute @workgroup_size(256)
@@ -276,10 +238,10 @@ fn moments_channel(
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
 @group(0) @binding(3) var<storage, read> beta: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<storage, read> normalize_params: Params;
+@group(0) @binding(5) var<storage, read> normalize_params: NormParams;
 
 // (var + eps)^-1/2 of a group.
-fn inverse(p: Params, group: u32) -> f32 {
+fn inverse(p: NormParams, group: u32) -> f32 {
     return 1.0 / sqrt(moments[p.parts * p.c + group] + p.eps);
 }
 
@@ -330,17 +292,17 @@ fn normalize_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
 @group(0) @binding(3) var<storage, read> sums_y_quads: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> sums_partials: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> sums_out: array<f32>;
-@group(0) @binding(5) var<storage, read> sums_params: Params;
+@group(0) @binding(5) var<storage, read> sums_params: NormParams;
 
 // What the activation lets through of dy at an element, at a vec4.
-fn sums_dz(p: Params, at: u32) -> f32 {
+fn sums_dz(p: NormParams, at: u32) -> f32 {
     if activated != 0u {
         return select(p.slope, 1.0, sums_y[at] > 0.0) * sums_dy[at];
     }
     return sums_dy[at];
 }
 
-fn sums_dz_quad(p: Params, at: u32) -> vec4<f32> {
+fn sums_dz_quad(p: NormParams, at: u32) -> vec4<f32> {
     if activated != 0u {
         return select(vec4<f32>(p.slope), vec4<f32>(1.0), sums_y_quads[at] > vec4<f32>()) * sums_dy_quads[at];
     }
@@ -400,7 +362,7 @@ fn sums_partial_quads(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(nu
 }
 
 // Writes the sums of a group, gives those of the channel's parts so far, and writes these behind the last part.
-fn write_sums(p: Params, part: u32, channel: u32, before: vec2<f32>, sum: vec2<f32>) -> vec2<f32> {
+fn write_sums(p: NormParams, part: u32, channel: u32, before: vec2<f32>, sum: vec2<f32>) -> vec2<f32> {
     let all = before + sum;
     if p.parts > 1u {
         let group = part * p.c + channel;
@@ -497,10 +459,10 @@ fn sums_channel(
 @group(0) @binding(5) var<storage, read> value_quads: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dx_quads: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read> input_params: Params;
+@group(0) @binding(7) var<storage, read> input_params: NormParams;
 
 // The means of dz and of dz * xhat over a group.
-fn mean_sums(p: Params, group: u32) -> vec2<f32> {
+fn mean_sums(p: NormParams, group: u32) -> vec2<f32> {
     let first = select(0u, 2u * p.c, p.parts > 1u);
     return vec2<f32>(sums[first + group], sums[first + p.parts * p.c + group]) / f32(p.n * p.l);
 }

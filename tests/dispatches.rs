@@ -16,7 +16,7 @@ fn calls(gpu: &Gpu, batch: usize) -> u64 {
 }
 
 #[test]
-fn a_dcgan_step_takes_at_most_150_calls_on_software_and_on_hardware_adapters() {
+fn a_dcgan_step_takes_few_calls_on_software_and_on_hardware_adapters() {
     let Some(Device::Gpu(shared)) = devices::gpu() else { return };
     // A device of its own, for others are counted along.
     let choice = AdapterChoice::Index(shared.report().index);
@@ -27,6 +27,6 @@ fn a_dcgan_step_takes_at_most_150_calls_on_software_and_on_hardware_adapters() {
     // Fewer images make fewer tiles, so that more sums are split: a batch of 16 takes no more calls than one of 2.
     let hardware = calls(&gpu, 2);
     println!("{software} calls with a software adapter's kernels, {hardware} with a GPU's");
-    assert!((50..=150).contains(&software), "{software} calls with a software adapter's kernels");
-    assert!((50..=150).contains(&hardware), "{hardware} calls with a GPU's kernels");
+    assert!((50..=134).contains(&software), "{software} calls with a software adapter's kernels");
+    assert!((50..=98).contains(&hardware), "{hardware} calls with a GPU's kernels");
 }

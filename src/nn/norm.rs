@@ -3,7 +3,7 @@
 use super::init::Initializer;
 use super::{Mode, Module, Parameter, Strips};
 use crate::autograd::once;
-use crate::ops::Activation;
+use crate::ops::{Activation, Running};
 use crate::tensor::{Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +45,8 @@ impl BatchNorm {
         }
     }
 
-    /// The moments of each of the batches in x, [2·batches, C]; running statistics move in the same pass.
-    fn moments_and_move(&self, x: &Tensor, batches: usize) -> Tensor {
+    /// f of x, and the moments of each of the batches in it, [2·batches, C]; running statistics move in the same pass.
+    fn train(&self, x: &Tensor, batches: usize, affine: [Option<&Tensor>; 2], f: Activation) -> (Tensor, Tensor) {
         let c = x.dim(1);
         let count = x.len() / (batches * c).max(1);
         let (keep, correction) = match self.convention {
@@ -55,11 +55,12 @@ impl BatchNorm {
             Convention::Torch => (1.0 - self.momentum, count as f64 / (count.max(2) - 1) as f64),
         };
         let (mean, var) = (self.running_mean.get(), self.running_var.get());
-        let all = x.moments_and_running(batches, [&mean, &var], keep, correction);
+        let running = Running { mean: &mean, var: &var, keep, correction };
+        let (y, all) = x.batch_norm_and_moments(batches, Some(running), affine, self.eps, f);
         let row = |row: usize| no_grad(|| all.narrow(0, 2 * batches + row, 1).reshape([c]));
         self.running_mean.set(row(0));
         self.running_var.set(row(1));
-        all
+        (y, all)
     }
 }
 
@@ -75,12 +76,18 @@ impl Module for BatchNorm {
             return f.of(&x.batch_norm_with(&mean, &var, Some(&gamma), Some(&beta), self.eps));
         }
         let batches = mode.batches();
+        let affine = [Some(&gamma), Some(&beta)];
+        if !mode.trains() {
+            return x.batch_norm_and_moments(batches, None, affine, self.eps, f).0;
+        }
         // Where a pass is computed again for its gradient, running statistics have moved already: its moments are kept.
-        let moments = match mode.trains() {
-            true => once(|| self.moments_and_move(x, batches)),
-            false => x.moments_of_parts(batches),
-        };
-        x.batch_norm_of_parts(batches, &moments, Some(&gamma), Some(&beta), self.eps, f)
+        let mut value = None;
+        let moments = once(|| {
+            let (y, moments) = self.train(x, batches, affine, f);
+            value = Some(y);
+            moments
+        });
+        value.unwrap_or_else(|| x.batch_norm_of_parts(batches, &moments, Some(&gamma), Some(&beta), self.eps, f))
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {

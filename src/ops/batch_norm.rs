@@ -6,6 +6,7 @@ use crate::cpu::sums;
 use crate::error::Result;
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
+use crate::ops::batch_norm_whole;
 use crate::ops::bias_activation::Activation;
 use crate::ops::reduce::sum_runs;
 use crate::shape::Shape;
@@ -23,20 +24,20 @@ const MOST_SERIAL: usize = 1 << 16;
 /// x as [parts·N, C, L]: batches that lie one behind the other, their images, channels, everything behind. Each channel of
 /// each part has statistics of its own: group number part·C + channel.
 #[derive(Clone, Copy)]
-struct Sizes {
-    parts: usize,
-    n: usize,
-    c: usize,
-    l: usize,
+pub(super) struct Sizes {
+    pub parts: usize,
+    pub n: usize,
+    pub c: usize,
+    pub l: usize,
 }
 
 impl Sizes {
-    fn of(x: &Shape, parts: usize) -> Sizes {
+    pub fn of(x: &Shape, parts: usize) -> Sizes {
         Sizes { parts, n: x[0] / parts, c: x[1], l: x[2..].iter().product() }
     }
 
     /// Elements of a group.
-    fn count(self) -> usize {
+    pub fn count(self) -> usize {
         self.n * self.l
     }
 
@@ -127,7 +128,7 @@ impl Sizes {
     }
 
     /// Whether the kernels on whole vec4s may be used.
-    fn whole_quads(self, gpu: &Gpu) -> bool {
+    pub fn whole_quads(self, gpu: &Gpu) -> bool {
         self.l > 0 && self.l.is_multiple_of(4) && !tuning::general_only(gpu)
     }
 
@@ -144,11 +145,11 @@ impl Sizes {
         (self.l / 4).div_ceil(tuning::quads(gpu, self.count() * self.groups()) as usize).max(1)
     }
 
-    fn params(self, gpu: &Gpu, eps: f64, slope: f64) -> Params {
+    pub fn params(self, gpu: &Gpu, eps: f64, slope: f64) -> NormParams {
         // Not more chunks than the combining invocation may loop over.
         let most = MOST_CHUNKS / self.parts;
         let chunk = CHUNK.max(self.count().div_ceil(most).next_multiple_of(4)).min(self.count().max(1));
-        Params {
+        NormParams {
             n: self.n as u32,
             c: self.c as u32,
             l: self.l as u32,
@@ -166,7 +167,7 @@ impl Sizes {
 
     /// A statistics pass over all groups: by one workgroup a channel; by one invocation a channel; or in two kernels, a
     /// chunk of a group an invocation, then the chunks in order.
-    fn statistics(self, gpu: &Gpu, pass: &Pass, params: &Params, y: GpuView) -> Result<()> {
+    fn statistics(self, gpu: &Gpu, pass: &Pass, params: &NormParams, y: GpuView) -> Result<()> {
         let kernel = |entry: &'static str| match pass.switch {
             (name, on) if !entry.contains(pass.unaffected) => {
                 Kernel::new("batch_norm", entry).constant(name, f64::from(u8::from(on)))
@@ -216,10 +217,10 @@ fn check(x: &Shape, parts: usize) -> Result<(), String> {
     }
 }
 
-/// Twin of `Params` in `batch_norm.wgsl`.
+/// Twin of `NormParams` in `lib/batch_norm.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
+pub(super) struct NormParams {
     n: u32,
     c: u32,
     l: u32,
@@ -239,6 +240,38 @@ struct Params {
 struct Moving {
     keep: f64,
     correction: f64,
+}
+
+impl Moving {
+    fn note(self, params: &mut NormParams) {
+        let Moving { keep, correction } = self;
+        params.keep = keep as f32;
+        params.mean_scale = (1.0 - keep) as f32;
+        params.var_scale = ((1.0 - keep) * correction) as f32;
+    }
+}
+
+/// Running statistics and how they move: to keep·running + (1 − keep)·batch, the batch's variance times `correction`.
+#[derive(Clone, Copy)]
+pub struct Running<'a> {
+    /// `[C]`
+    pub mean: &'a Tensor,
+    /// `[C]`
+    pub var: &'a Tensor,
+    /// From 0 to 1.
+    pub keep: f64,
+    /// n / (n − 1) where the variance should be unbiased, else 1.
+    pub correction: f64,
+}
+
+impl Running<'_> {
+    fn moving(self) -> Moving {
+        Moving { keep: self.keep, correction: self.correction }
+    }
+
+    pub(super) fn note(self, params: &mut NormParams) {
+        self.moving().note(params);
+    }
 }
 
 /// y [2·parts, C]: the means, then the (biased) variances, of each channel of each part of x [N, C, …]; with `moving` two
@@ -330,10 +363,8 @@ impl Op for Moments {
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
         let s = Sizes::of(x[0].shape, self.parts);
         let mut params = s.params(gpu, 0.0, 1.0);
-        if let Some(Moving { keep, correction }) = self.moving {
-            params.keep = keep as f32;
-            params.mean_scale = (1.0 - keep) as f32;
-            params.var_scale = ((1.0 - keep) * correction) as f32;
+        if let Some(moving) = self.moving {
+            moving.note(&mut params);
         }
         // Without running statistics something must stand in their place; it is not read.
         let running = |i: usize| x.get(i).map_or(x[0].buffer, |view| view.buffer);
@@ -378,10 +409,10 @@ fn channels(values: &Tensor, x: &Tensor) -> Tensor {
 /// `moments` is handed in so that it need not be computed twice; it is no free input: the gradient by x goes through
 /// the statistics, and none is given for `moments`. Only [`Tensor::batch_norm`] makes this op.
 #[derive(Clone, Copy, Debug)]
-struct BatchNorm {
-    eps: f64,
-    slope: f64,
-    parts: usize,
+pub(super) struct BatchNorm {
+    pub eps: f64,
+    pub slope: f64,
+    pub parts: usize,
 }
 
 impl BatchNorm {
@@ -502,10 +533,18 @@ impl Op for BatchNorm {
                 slope = 1.0;
             }
             let y = if slope == 1.0 { dy } else { y }; // not looked at without an activation
-            let sums = apply(BatchNormSums { eps, slope, parts }, &[x, moments, dy, y]); // [2 or 2 + 2·parts, C]
-            let row = |i: usize| sums.narrow(0, i, 1).reshape([x.dim(1)]);
-            let dx = || apply(BatchNormInput { eps, slope, parts }, &[x, moments, gamma, &sums, dy, y]);
-            [needs[0].then(dx), needs[2].then(|| row(1)), needs[3].then(|| row(0))]
+            let whole = needs[0].then(|| batch_norm_whole::gradient(*self, [x, moments, gamma, dy, y])).flatten();
+            let [sums, dx] = match whole {
+                Some(both) => both.map(Some),
+                None => {
+                    let sums = apply(BatchNormSums { eps, slope, parts }, &[x, moments, dy, y]); // [2 or 2 + 2·parts, C]
+                    let dx = || apply(BatchNormInput { eps, slope, parts }, &[x, moments, gamma, &sums, dy, y]);
+                    let dx = needs[0].then(dx);
+                    [Some(sums), dx]
+                }
+            };
+            let row = |i: usize| sums.as_ref().map(|sums| sums.narrow(0, i, 1).reshape([x.dim(1)]));
+            [dx, row(1).filter(|_| needs[2]), row(0).filter(|_| needs[3])]
         };
         vec![dx, None, dgamma, dbeta]
     }
@@ -706,6 +745,14 @@ impl Op for BatchNormInput {
     }
 }
 
+/// The slope of a leaky relu that is computed along; 1 for another function, which follows by itself.
+fn slope_of(f: Activation) -> f64 {
+    match f {
+        Activation::LeakyRelu { slope } if f.derivative_follows_from_value() => slope,
+        _ => 1.0,
+    }
+}
+
 /// Batch normalisation (Ioffe and Szegedy 2015). The channel axis is 1.
 impl Tensor {
     /// Mean and biased variance of each channel of [N, C, …], as [2, C].
@@ -745,8 +792,43 @@ impl Tensor {
         eps: f64,
         f: Activation,
     ) -> (Tensor, Tensor) {
-        let moments = self.moments_of_parts(1);
-        (self.batch_norm_of_parts(1, &moments, gamma, beta, eps, f), moments)
+        self.batch_norm_and_moments(1, None, [gamma, beta], eps, f)
+    }
+
+    /// The same for each of `parts` batches that lie one behind the other, with [`Tensor::moments_of_parts`] or, of running
+    /// statistics, [`Tensor::moments_and_running`]: on a GPU in one pass, where that is faster.
+    #[track_caller]
+    pub fn batch_norm_and_moments(
+        &self,
+        parts: usize,
+        running: Option<Running>,
+        [gamma, beta]: [Option<&Tensor>; 2],
+        eps: f64,
+        f: Activation,
+    ) -> (Tensor, Tensor) {
+        if check(self.shape(), parts).is_ok() {
+            let (gamma, beta) = (self.ones_or(gamma), self.zeros_or(beta));
+            let norm = BatchNorm { eps, slope: slope_of(f), parts };
+            if let Some([moments, y]) = batch_norm_whole::value(norm, self, [&gamma, &beta], running) {
+                let y = y.made_by(norm, &[self, &moments, &gamma, &beta]);
+                return (if norm.slope == 1.0 { f.of(&y) } else { y }, moments);
+            }
+        }
+        let moments = match running {
+            Some(Running { mean, var, keep, correction }) => {
+                self.moments_and_running(parts, [mean, var], keep, correction)
+            }
+            None => self.moments_of_parts(parts),
+        };
+        (self.batch_norm_of_parts(parts, &moments, gamma, beta, eps, f), moments)
+    }
+
+    fn ones_or(&self, gamma: Option<&Tensor>) -> Tensor {
+        gamma.cloned().unwrap_or_else(|| Tensor::full(self.device(), [self.dim(1)], 1.0))
+    }
+
+    fn zeros_or(&self, beta: Option<&Tensor>) -> Tensor {
+        beta.cloned().unwrap_or_else(|| Tensor::zeros(self.device(), [self.dim(1)]))
     }
 
     /// The same for each of `parts` batches that lie one behind the other, by their moments, which must be those that
@@ -761,13 +843,8 @@ impl Tensor {
         eps: f64,
         f: Activation,
     ) -> Tensor {
-        let c = moments.dim(1);
-        let gamma = gamma.cloned().unwrap_or_else(|| Tensor::full(self.device(), [c], 1.0));
-        let beta = beta.cloned().unwrap_or_else(|| Tensor::zeros(self.device(), [c]));
-        let slope = match f {
-            Activation::LeakyRelu { slope } if f.derivative_follows_from_value() => slope,
-            _ => 1.0,
-        };
+        let (gamma, beta) = (self.ones_or(gamma), self.zeros_or(beta));
+        let slope = slope_of(f);
         let y = apply(BatchNorm { eps, slope, parts }, &[self, moments, &gamma, &beta]);
         if slope == 1.0 { f.of(&y) } else { y }
     }

@@ -11,6 +11,7 @@ pub mod activation;
 pub mod adam;
 pub mod axis_map;
 pub mod batch_norm;
+mod batch_norm_whole;
 pub mod bias_activation;
 pub mod binary;
 pub mod concat;
@@ -39,6 +40,7 @@ pub mod unary;
 pub mod unrolled;
 
 pub use axis_map::AxisMap;
+pub use batch_norm::Running;
 pub use bias_activation::Activation;
 pub use conv2d::Conv2d;
 pub use indices::Indices;

@@ -1,7 +1,7 @@
 //! Case rows: batch normalisation and its moments.
 
 use super::{Case, Range, Tolerance::*, normal};
-use crate::ops::Activation;
+use crate::ops::{Activation, Running};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -11,7 +11,7 @@ fn inputs(x: &[usize]) -> Vec<(Shape, Range)> {
 }
 
 pub(super) fn rows() -> Vec<Case> {
-    [small(), large()].into_iter().flatten().collect()
+    [small(), with_statistics(), large()].into_iter().flatten().collect()
 }
 
 fn small() -> Vec<Case> {
@@ -68,6 +68,40 @@ fn small() -> Vec<Case> {
             |x| x[0].batch_norm_with(&x[1], &x[2], Some(&x[3]), Some(&x[4]), 1e-3),
         )
         .within(Transcendental),
+    ]
+}
+
+/// Value, moments and running statistics, which come together, and means far from 0.
+fn with_statistics() -> Vec<Case> {
+    let all = |x: &[Tensor], parts: usize, slope: f64| {
+        let running = Running { mean: &x[3], var: &x[4], keep: 0.75, correction: 1.25 };
+        let (affine, f) = ([Some(&x[1]), Some(&x[2])], Activation::LeakyRelu { slope });
+        let (y, moments) = x[0].batch_norm_and_moments(parts, Some(running), affine, 1e-3, f);
+        Tensor::concat(&[&y.reshape([y.len()]), &moments.reshape([moments.len()])], 0)
+    };
+    let trained = |name: &str, x: &[usize], parts: usize, slope: f64| {
+        let running = [normal([x[1]]), normal([x[1]])];
+        let loose = Limit(5e-6, "a difference divided by a standard deviation");
+        let run = move |x: &[Tensor]| all(x, parts, slope);
+        Case::new(name, [&inputs(x)[..], &running].concat(), run).within(loose).order(0)
+    };
+    let far = |name: &str, x: [usize; 4]| {
+        let images = (x.into(), Range::Between(999.0, 1001.0));
+        Case::new(name, vec![images, normal([x[1]]), normal([x[1]])], |x| {
+            x[0].batch_norm(Some(&x[1]), Some(&x[2]), 1e-3).0
+        })
+        .within(Limit(5e-4, "the mean is rounded to 5e-5 of the spread"))
+    };
+    vec![
+        trained("batch_norm: trained", &[4, 3, 4, 5], 1, 0.2),
+        trained("batch_norm: trained, parts", &[6, 5, 2, 6], 3, 1.0),
+        trained("batch_norm: trained, parts, many", &[4, 33, 12, 24], 2, 0.0),
+        Case::new("batch_norm: tanh behind it", inputs(&[3, 2, 4, 4]), |x| {
+            x[0].batch_norm_and_moments(1, None, [Some(&x[1]), Some(&x[2])], 1e-3, Activation::Tanh).0
+        })
+        .within(Limit(5e-6, "a difference divided by a standard deviation")),
+        far("batch_norm: offset 1000", [6, 3, 7, 7]).order(0),
+        far("batch_norm: offset 1000, whole quads", [6, 35, 8, 12]).order(1),
     ]
 }
 
