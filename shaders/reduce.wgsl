@@ -65,3 +65,60 @@ fn sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) g
         y[id] = total + part;
     }
 }
+
+// Where x and its rows are whole vec4s, and neither is in pieces.
+
+@group(0) @binding(0) var<storage, read> x_quads: array<vec4<f32>>;
+
+// The chunk of vec4s from `first` to `last` (numbers of the summed vec4s, which lie `stride` apart within a row), summed for each
+// component: 32 at a time, then their sums. Loops within loops, for software adapters run both sides of a branch.
+fn chunk_sum(base: u32, first: u32, last: u32, row: u32, stride: u32, scale: u32) -> vec4<f32> {
+    var total = vec4<f32>();
+    for (var k = first; k < last;) {
+        var at = (base + strided_index(k * scale, params.summed_rank, params.summed_dims, params.summed_strides)) / 4u;
+        let end = min(last, k + row - k % row);
+        while k < end {
+            let stop = min(end, k + 32u);
+            var part = vec4<f32>();
+            for (; k < stop; k++) {
+                part += x_quads[at];
+                at += stride;
+            }
+            total += part;
+        }
+    }
+    return total;
+}
+
+// The innermost axis is summed: as `sum`, by vec4s along it.
+@compute @workgroup_size(64)
+fn sum_along(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let id = linear_id(gid, groups, 64u);
+    if id < params.y.len {
+        let output = id / params.chunks;
+        let first = (id - output * params.chunks) * params.chunk;
+        let last = min(first + params.chunk, params.count);
+        let base = strided_index(output, params.kept_rank, params.kept_dims, params.kept_strides);
+        let sums = chunk_sum(base, first / 4u, last / 4u, params.summed_dims[5] / 4u, 1u, 4u);
+        y[id] = (sums.x + sums.y) + (sums.z + sums.w);
+    }
+}
+
+// The innermost axis is kept: an invocation makes one chunk of four neighbouring outputs. Grid: a quarter as many invocations.
+@compute @workgroup_size(64)
+fn sum_across(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let id = linear_id(gid, groups, 64u);
+    if id < params.y.len / 4u {
+        // Neighbouring invocations have neighbouring outputs.
+        let quads = params.y.len / 4u / params.chunks;
+        let chunk = id / quads;
+        let output = (id - chunk * quads) * 4u;
+        let first = chunk * params.chunk;
+        let last = min(first + params.chunk, params.count);
+        let base = strided_index(output, params.kept_rank, params.kept_dims, params.kept_strides);
+        let sums = chunk_sum(base, first, last, params.summed_dims[5], params.summed_strides[5] / 4u, 1u);
+//!repeat i 0..4
+        y[(output + $i) * params.chunks + chunk] = sums[$i];
+//!end
+    }
+}

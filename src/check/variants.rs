@@ -21,7 +21,8 @@ const PRODUCTS: [&str; 9] = [
 ];
 
 /// Cases of these ops run every kind of elementwise pass, strided copy and batch norm.
-const PASSES: [&str; 24] = [
+const PASSES: [&str; 25] = [
+    "sum",
     "conv2d_activated",
     "affine",
     "tanh",

@@ -4,7 +4,7 @@ use crate::cpu::parallel::for_pieces;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, Span, grid, in_pieces};
 use crate::ops::Indices;
-use crate::ops::reduce::{Split, offset, without};
+use crate::ops::reduce::{Kernels, Split, offset, without};
 use crate::shape::Shape;
 use crate::tensor::{Device, GpuView, Op, Real, Storage, Tensor, View, apply, reference_loops};
 
@@ -76,8 +76,9 @@ impl Op for Extremum {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        let kernel = Kernel::new("extremum", "extremum").constant("least", self.least as u32 as f64);
-        Split::new(x[0].shape, &self.axes).run_on_gpu(gpu, &kernel, x[0], y, self.name())
+        let any = Kernel::new("extremum", "extremum").constant("least", self.least as u32 as f64);
+        let kernels = Kernels { any, quads: None };
+        Split::new(x[0].shape, &self.axes).run_on_gpu(gpu, &kernels, x[0], y, self.name())
     }
 
     fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {

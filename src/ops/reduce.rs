@@ -4,6 +4,7 @@ use crate::cpu::parallel::{PIECE, for_chunks, for_pieces, for_rows};
 use crate::cpu::simd::vectorized;
 use crate::cpu::sums;
 use crate::error::Result;
+use crate::gpu::tuning;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, Span, grid, in_pieces, reach};
 use crate::ops::layout::{MAX_RANK, padded};
 use crate::shape::{Shape, collapse};
@@ -118,8 +119,9 @@ struct Params {
 
 impl Split {
     /// Runs a kernel that reduces chunks of elements, over several passes until one chunk an output remains. In pieces,
-    /// each pass takes the pieces of x one after the other, and those after the first `accumulate`.
-    pub fn run_on_gpu(&self, gpu: &Gpu, kernel: &Kernel, x: GpuView, y: GpuView, label: &str) -> Result<()> {
+    /// each pass takes the pieces of x one after the other, and those after the first `accumulate`. `quads` are entry points
+    /// for whole vec4s: along the innermost axis where that is summed, else across it.
+    pub fn run_on_gpu(&self, gpu: &Gpu, kernels: &Kernels, x: GpuView, y: GpuView, label: &str) -> Result<()> {
         let outputs = y.shape.len();
         let Split { mut kept, mut summed, .. } = self.clone();
         let mut from = (x.buffer.clone(), x.shape.len());
@@ -128,7 +130,7 @@ impl Split {
             let chunks = count.div_ceil(CHUNK).max(1);
             let last = chunks == 1;
             let to = if last { y.buffer.clone() } else { gpu.alloc((outputs * chunks) as u64 * 4)? };
-            Pass { gpu, kernel, kept: &kept, summed: &summed, count, chunks, label }
+            Pass { gpu, kernels, kept: &kept, summed: &summed, count, chunks, label }
                 .run(&from, (&to, outputs * chunks))?;
             if last {
                 return Ok(());
@@ -140,10 +142,16 @@ impl Split {
     }
 }
 
+/// The kernels of a reduction: one for any shape, and one each for whole vec4s along and across a summed innermost axis, if there are.
+pub(crate) struct Kernels {
+    pub any: Kernel,
+    pub quads: Option<[&'static str; 2]>,
+}
+
 /// One pass over x: `chunks` results for each output, of `count` elements in all.
 struct Pass<'a> {
     gpu: &'a Gpu,
-    kernel: &'a Kernel,
+    kernels: &'a Kernels,
     kept: &'a (Vec<usize>, Vec<usize>),
     summed: &'a (Vec<usize>, Vec<usize>),
     count: usize,
@@ -156,7 +164,16 @@ impl Pass<'_> {
     fn run(&self, (x, x_len): &(GpuBuffer, usize), (y, y_len): (&GpuBuffer, usize)) -> Result<()> {
         let (gpu, (kept, summed)) = (self.gpu, (self.kept, self.summed));
         let [in_x, in_y] = [*x_len, y_len].map(|len| gpu.pieces(len));
-        let kernel = in_pieces(self.kernel.clone(), &[in_x, in_y]);
+        let quads = self.kernels.quads.filter(|_| !in_x.are_many() && !in_y.are_many());
+        let quads =
+            quads.filter(|_| !tuning::general_only(gpu)).and_then(|[along, across]| match self.whole_quads()? {
+                true => Some((along, 1)),
+                false => Some((across, 4)),
+            });
+        let (kernel, each) = match quads {
+            Some((entry, each)) => (Kernel::new(self.kernels.any.shader, entry), each),
+            None => (in_pieces(self.kernels.any.clone(), &[in_x, in_y]), 1),
+        };
         let along = reach(&summed.0, &summed.1, 0, &(0..self.count));
         for to in in_y.all() {
             let outputs = to.start / self.chunks..to.end.div_ceil(self.chunks);
@@ -181,12 +198,23 @@ impl Pass<'_> {
                     reads: &[&x.piece(&from)],
                     writes: &[&y.piece(&to)],
                     params: bytemuck::bytes_of(&params),
-                    workgroups: grid(to.len() as u64, 64),
+                    workgroups: grid(to.len() as u64 / each, 64),
                     label: self.label,
                 })?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the innermost axis is the summed one, if rows along it, and so all that is read, are whole vec4s.
+    fn whole_quads(&self) -> Option<bool> {
+        let ends = |(dims, strides): &(Vec<usize>, Vec<usize>)| {
+            dims.last().is_some_and(|len| len.is_multiple_of(4)) && strides.last() == Some(&1)
+        };
+        let along = ends(self.summed);
+        let strides = self.kept.1.iter().chain(&self.summed.1);
+        let others = strides.filter(|&&stride| stride != 1).all(|stride| stride.is_multiple_of(4));
+        ((along || ends(self.kept)) && others && self.count > 0).then_some(along)
     }
 }
 
@@ -260,7 +288,8 @@ impl Op for Sum {
     }
 
     fn gpu(&self, gpu: &Gpu, x: &[GpuView], y: GpuView) -> Result<()> {
-        self.split(x[0].shape).run_on_gpu(gpu, &Kernel::new("reduce", "sum"), x[0], y, "sum")
+        let kernels = Kernels { any: Kernel::new("reduce", "sum"), quads: Some(["sum_along", "sum_across"]) };
+        self.split(x[0].shape).run_on_gpu(gpu, &kernels, x[0], y, "sum")
     }
 
     fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor, _: &[bool]) -> Vec<Option<Tensor>> {

@@ -68,7 +68,20 @@ fn others() -> Vec<Case> {
     };
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     let edges = [1.0, inf, 2.0, -inf, -inf, -inf, 0.0, nan, 5.0, -1.0, -inf, -1.0];
+    // Sizes that are whole vec4s.
+    let sum = |name: &str, shape: &[usize], axes: &'static [usize]| {
+        let terms = axes.iter().map(|&axis| shape[axis]).product();
+        Case::new(name, vec![normal(shape)], move |x| x[0].sum_axes(axes)).within(Accumulated(terms))
+    };
     vec![
+        sum("sum: whole quads, inner axis", &[3, 5, 12], &[2]).order(1),
+        sum("sum: whole quads, outer axis", &[9, 5, 4], &[0]).order(1),
+        sum("sum: whole quads, middle axis", &[3, 11, 8], &[1]).order(1),
+        sum("sum: whole quads, all but channels", &[5, 3, 6, 8], &[0, 2, 3]).order(1),
+        sum("sum: whole quads, alternating", &[3, 4, 5, 6, 4], &[1, 3]).order(1),
+        sum("sum: whole quads, in many chunks", &[3, 7, 2052], &[0, 2]).order(0),
+        sum("sum: whole quads, outer, in many chunks", &[37, 5, 101, 12], &[0, 2]).order(0),
+        sum("sum: whole quads, all", &[301_004], &[0]).order(0),
         extreme("max_axes", &[3, 5, 7], |x| x.max_axes(&[0, 2])),
         extreme("max_axes: all", &[3, 5, 7], |x| x.max_axes(&[0, 1, 2])),
         extreme("max_axes: outer", &[8, 5], |x| x.max_axes(&[0])),
