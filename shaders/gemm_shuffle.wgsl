@@ -41,19 +41,22 @@ fn shuffle(
             let own_$r = textureLoad(panels, place_a + vec2<u32>(${r}u, 0u), 0);
 //!end
 //!repeat l 0..8
-            {
 //!repeat c 0..COLUMNS
-                let b_$c = textureLoad(panels, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
+            let b_${l}_$c = textureLoad(panels, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
 //!end
+//!end
+            // Row by row, so that its sums stay in registers for eight k; b's values come from memory.
 //!repeat r 0..ROWS
 //!repeat i 0..4
-                let a_${r}_$i = subgroupShuffle(own_$r[$i], ${l}u);
+//!repeat l 0..8
+            {
+                let a = subgroupShuffle(own_$r[$i], ${l}u);
 //!repeat c 0..COLUMNS
-                sum_${r}_${i}_$c += a_${r}_$i * b_$c;
-//!end
-//!end
+                sum_${r}_${i}_$c += a * b_${l}_$c;
 //!end
             }
+//!end
+//!end
 //!end
             at_a += 8u * ROWS;
             at_b += 64u * COLUMNS;
