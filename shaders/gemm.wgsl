@@ -157,6 +157,8 @@ fn tile(
 struct CombineParams {
     n: u32,
     splits: u32,
+    // 1: y holds the sums of what came before.
+    accumulate: u32,
     epilogue: Epilogue,
 }
 
@@ -165,12 +167,15 @@ struct CombineParams {
 @group(0) @binding(2) var<storage, read_write> combined: array<f32>;
 @group(0) @binding(3) var<storage, read> combine_params: CombineParams;
 
-// y[i] = f(bias + sum over s of partials[s, i], in order). Grid: n invocations in workgroups of 64, folded.
+// y[i] = f(bias + sum over s of partials[s, i], in order, behind what y holds or not). Grid: n invocations in workgroups of 64, folded.
 @compute @workgroup_size(64)
 fn combine(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups, 64u);
     if i < combine_params.n {
         var total = 0.0;
+        if combine_params.accumulate != 0u {
+            total = combined[i];
+        }
         for (var s = 0u; s < combine_params.splits; s++) {
             total += partials[s * combine_params.n + i];
         }

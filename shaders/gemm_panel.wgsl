@@ -34,44 +34,33 @@ fn plain(
 //!end
 //!end
 //!end
-        for (var k = 0u; k < p.k; k += 2u) {
+        for (var k = 0u; k < p.k; k += 4u) {
             let place_a = texel(at_a);
             let place_b = texel(at_b);
-//!repeat l 0..2
-            {
+//!repeat l 0..4
 //!repeat c 0..COLUMNS
-                let b_$c = textureLoad(panels, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
+            let b_${l}_$c = textureLoad(panels, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
 //!end
+//!end
+            // Row by row, so that its sums stay in registers meanwhile; b's values come from memory.
 //!repeat r 0..ROWS
-                let a_$r = textureLoad(panels, place_a + vec2<u32>($l * ROWS + $r, 0u), 0);
+            {
+//!repeat l 0..4
+                let a_$l = textureLoad(panels, place_a + vec2<u32>($l * ROWS + $r, 0u), 0);
+//!end
 //!repeat i 0..4
+//!repeat l 0..4
 //!repeat c 0..COLUMNS
-                sum_${r}_${i}_$c += a_$r[$i] * b_$c;
+                sum_${r}_${i}_$c += a_$l[$i] * b_${l}_$c;
 //!end
 //!end
 //!end
             }
 //!end
-            at_a += 2u * ROWS;
-            at_b += 16u * COLUMNS;
+            at_a += 4u * ROWS;
+            at_b += 32u * COLUMNS;
         }
         let out = p.y.offset + (p.z_start + z) * p.y.step_z;
-        // Earlier parts of k. A loop without turns is passed over where a branch would run in any case.
-        for (var turn = select(1u, 0u, p.accumulate != 0u); turn < 1u; turn++) {
-//!repeat c 0..COLUMNS
-//!repeat j 0..4
-            {
-                let column = min(p.c_start + (column_block * COLUMNS + $c) * 32u + lane * 4u + $j, p.n - 1u);
-                let at = out + scatter_column(p.y, column);
-//!repeat r 0..ROWS
-//!repeat i 0..4
-                sum_${r}_${i}_$c[$j] += y[at + min((row_block * ROWS + $r) * 4u + $i, p.m - 1u) * p.y.step_row];
-//!end
-//!end
-            }
-//!end
-//!end
-        }
         let e = p.epilogue;
 //!repeat r 0..ROWS
 //!repeat i 0..4

@@ -1,10 +1,14 @@
 //!use index
 //!use scatter
 //!use panel
-// For software adapters with subgroups of exactly 8: as `plain` of gemm_panel, but each invocation loads a's values for
-// one k of eight and the subgroup hands them round, so that a is loaded an eighth as often.
+// For software adapters with subgroups of exactly 8: as `plain` of gemm_panel, but the subgroup loads the next texels of a
+// together and hands their values round, so that a is loaded an eighth as often.
 // One workgroup of 8 invocations computes 4 * ROWS rows by 32 * COLUMNS columns, an invocation 4 * COLUMNS columns of
 // them. Grid: products * stride workgroups, folded.
+
+// The texels of a that an invocation loads at a time, and how many k eight texels hold: 8 / ROWS.
+const OWN: u32 = 2u;
+const SHARE: u32 = 4u;
 
 @group(0) @binding(0) var<storage, read> bias: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -25,7 +29,7 @@ fn shuffle(
     let column_block = id / p.row_blocks % p.column_blocks;
     let z = id / (p.row_blocks * p.column_blocks);
     if all / stride < p.products && z < p.depth {
-        var at_a = p.base_a + (z * p.row_blocks + row_block) * p.k * ROWS + lane * ROWS;
+        var at_a = p.base_a + (z * p.row_blocks + row_block) * p.k * ROWS;
         var at_b = p.base_b + (z * p.column_blocks + column_block) * p.k * 8u * COLUMNS + lane;
 //!repeat c 0..COLUMNS
 //!repeat r 0..ROWS
@@ -34,50 +38,36 @@ fn shuffle(
 //!end
 //!end
 //!end
-        for (var k = 0u; k < p.k; k += 8u) {
+        for (var k = 0u; k < p.k; k += OWN * SHARE) {
             let place_a = texel(at_a);
             let place_b = texel(at_b);
-//!repeat r 0..ROWS
-            let own_$r = textureLoad(panels, place_a + vec2<u32>(${r}u, 0u), 0);
-//!end
-//!repeat l 0..8
+//!repeat t 0..OWN
+            let own_$t = textureLoad(panels, place_a + vec2<u32>($t * 8u + lane, 0u), 0);
+//!repeat s 0..SHARE
 //!repeat c 0..COLUMNS
-            let b_${l}_$c = textureLoad(panels, place_b + vec2<u32>(($l * COLUMNS + $c) * 8u, 0u), 0);
+            let b_${t}_${s}_$c = textureLoad(panels, place_b + vec2<u32>((($t * SHARE + $s) * COLUMNS + $c) * 8u, 0u), 0);
 //!end
 //!end
-            // Row by row, so that its sums stay in registers for eight k; b's values come from memory.
+//!end
+            // Row by row, so that its sums stay in registers meanwhile; b's values come from memory.
 //!repeat r 0..ROWS
 //!repeat i 0..4
-//!repeat l 0..8
+//!repeat t 0..OWN
+//!repeat s 0..SHARE
             {
-                let a = subgroupShuffle(own_$r[$i], ${l}u);
+                let a = subgroupShuffle(own_$t[$i], $s * ROWS + $r);
 //!repeat c 0..COLUMNS
-                sum_${r}_${i}_$c += a * b_${l}_$c;
+                sum_${r}_${i}_$c += a * b_${t}_${s}_$c;
 //!end
             }
 //!end
 //!end
 //!end
-            at_a += 8u * ROWS;
-            at_b += 64u * COLUMNS;
+//!end
+            at_a += OWN * 8u;
+            at_b += OWN * SHARE * 8u * COLUMNS;
         }
         let out = p.y.offset + (p.z_start + z) * p.y.step_z;
-        // Earlier parts of k. A loop without turns is passed over where a branch would run in any case.
-        for (var turn = select(1u, 0u, p.accumulate != 0u); turn < 1u; turn++) {
-//!repeat c 0..COLUMNS
-//!repeat j 0..4
-            {
-                let column = min(p.c_start + (column_block * COLUMNS + $c) * 32u + lane * 4u + $j, p.n - 1u);
-                let at = out + scatter_column(p.y, column);
-//!repeat r 0..ROWS
-//!repeat i 0..4
-                sum_${r}_${i}_$c[$j] += y[at + min((row_block * ROWS + $r) * 4u + $i, p.m - 1u) * p.y.step_row];
-//!end
-//!end
-            }
-//!end
-//!end
-        }
         let e = p.epilogue;
 //!repeat r 0..ROWS
 //!repeat i 0..4

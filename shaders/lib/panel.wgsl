@@ -18,14 +18,12 @@ struct PanelParams {
     c_start: u32,
     row_blocks: u32,
     column_blocks: u32,
-    // 0: y is overwritten, 1: added to.
-    accumulate: u32,
     // Where the panels of a and b begin, in texels: multiples of 128.
     base_a: u32,
     base_b: u32,
     // How many products stand side by side in the grid, and workgroups for each.
     products: u32,
     stride: u32,
-    // Of whole sums: of the last part of k.
+    // Of whole sums: where k goes in parts, it is left to `combine` of gemm.
     epilogue: Epilogue,
 }

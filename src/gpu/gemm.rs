@@ -201,6 +201,7 @@ struct TileParams {
 struct CombineParams {
     n: u32,
     splits: u32,
+    accumulate: u32,
     epilogue: Epilogue,
 }
 
@@ -239,7 +240,6 @@ struct PanelParams {
     c_start: u32,
     row_blocks: u32,
     column_blocks: u32,
-    accumulate: u32,
     base_a: u32,
     base_b: u32,
     products: u32,
@@ -317,8 +317,8 @@ pub fn run(
     match variant {
         Variant::Naive => panic!("{label}: the naive kernel is the op's own"),
         Variant::Tile { quads, fill } => call.tiles(quads, fill, products, y, len),
-        Variant::Panel { rows, columns } => call.panels("gemm_panel", [rows, columns], products, y),
-        Variant::Shuffle { rows, columns } => call.panels("gemm_shuffle", [rows, columns], products, y),
+        Variant::Panel { rows, columns } => call.panels("gemm_panel", [rows, columns], products, y, len),
+        Variant::Shuffle { rows, columns } => call.panels("gemm_shuffle", [rows, columns], products, y, len),
     }
 }
 
@@ -389,24 +389,39 @@ impl Call<'_> {
         )?;
         match partials {
             None => Ok(()),
-            Some(partials) => self.run(
-                Kernel::new("gemm", "combine"),
-                &[&partials, self.bias()],
-                y,
-                bytes_of(&CombineParams { n: len as u32, splits: splits as u32, epilogue: self.finish.epilogue(1) }),
-                grid(len as u64, 64),
-            ),
+            Some(partials) => self.combine(&partials, splits, y, len, false, self.finish),
         }
     }
 
+    /// Adds `count` partial sums of y's elements in order, to what y holds or to nothing, and finishes.
+    fn combine(
+        &self,
+        partials: &GpuBuffer,
+        count: usize,
+        y: &GpuBuffer,
+        len: usize,
+        accumulate: bool,
+        finish: Finish,
+    ) -> Result<()> {
+        let params = CombineParams {
+            n: len as u32,
+            splits: count as u32,
+            accumulate: accumulate.into(),
+            epilogue: finish.epilogue(1),
+        };
+        let reads = [partials, self.bias()];
+        self.run(Kernel::new("gemm", "combine"), &reads, y, bytes_of(&params), grid(len as u64, 64))
+    }
+
     /// A panel kernel: packs a part of a and of b of each product into panels, multiplies these, and goes on to the next
-    /// part. Later parts of k add to y, in order.
+    /// part. Parts of k make partial sums, which are added in order.
     fn panels(
         &self,
         shader: &'static str,
         [rows, columns]: [u32; 2],
         products: &[Product],
         y: &GpuBuffer,
+        len: usize,
     ) -> Result<()> {
         let (height, width) = (4 * rows as usize, 32 * columns as usize);
         let most = |of: &dyn Fn(&Product) -> usize| products.iter().map(of).max().unwrap_or(0);
@@ -418,12 +433,25 @@ impl Call<'_> {
         let bytes = |columns: usize| (columns * k_part * 4 * products.len()).max(1);
         let z_part = (PANEL_BYTES / bytes(row_blocks * height)).clamp(1, depth.max(1));
         let blocks = (PANEL_BYTES / bytes(width * z_part)).clamp(1, column_blocks.max(1));
-        let kernel = Kernel::new(shader, if shader == "gemm_panel" { "plain" } else { "shuffle" })
-            .constant("ROWS", rows.into())
-            .constant("COLUMNS", columns.into());
-        for z in (0..depth).step_by(z_part) {
-            let depth = z_part.min(depth - z);
-            for part in 0..k_parts {
+        let kernel = match shader {
+            "gemm_panel" => Kernel::new(shader, "plain"),
+            _ => {
+                Kernel::new(shader, "shuffle").constant("OWN", rows.min(4).into()).constant("SHARE", (8 / rows).into())
+            }
+        }
+        .constant("ROWS", rows.into())
+        .constant("COLUMNS", columns.into());
+        // So many parts are added up at a time.
+        let round = k_parts.min(self.gpu.max_binding_bytes() as usize / (len * 4).max(1)).max(1);
+        let partials = if k_parts > 1 { Some(self.gpu.alloc((round * len * 4) as u64)?) } else { None };
+        let (to, finish) = match &partials {
+            None => (y, self.finish),
+            Some(partials) => (partials, Finish::NONE),
+        };
+        for part in 0..k_parts {
+            let slot = part % round;
+            for z in (0..depth).step_by(z_part) {
+                let depth = z_part.min(depth - z);
                 for first in (0..column_blocks).step_by(blocks) {
                     let (mut packed, mut multiplied, mut texels) = (Vec::new(), Vec::new(), 0);
                     for p in products {
@@ -437,8 +465,9 @@ impl Call<'_> {
                         let base_b = place(&mut texels, depth * count * k_padded(k) * width / 4);
                         packed.push(PackParams::new(&p.a, p.m, z, k, [0, row_blocks], height, [base_a, 0]));
                         packed.push(PackParams::new(&p.b, p.n, z, k, [first, count], width, [base_b, 1]));
+                        let y = p.scatter();
                         multiplied.push(PanelParams {
-                            y: p.scatter(),
+                            y: Scatter { offset: y.offset + (slot * len) as u32, ..y },
                             m: p.m as u32,
                             n: p.n as u32,
                             k: k_padded(k) as u32,
@@ -447,12 +476,11 @@ impl Call<'_> {
                             c_start: (first * width) as u32,
                             row_blocks: row_blocks as u32,
                             column_blocks: count as u32,
-                            accumulate: u32::from(part > 0),
                             base_a: base_a as u32,
                             base_b: base_b as u32,
                             products: 0,
                             stride: 0,
-                            epilogue: if part + 1 < k_parts { Finish::NONE } else { self.finish }.epilogue(p.m),
+                            epilogue: finish.epilogue(p.m),
                         });
                     }
                     let panels = self.pack(packed, texels)?;
@@ -463,13 +491,19 @@ impl Call<'_> {
                     let call = KernelCall {
                         kernel: kernel.clone(),
                         reads: &[self.bias()],
-                        writes: &[y],
+                        writes: &[to],
                         params: cast_slice(&multiplied),
                         workgroups: grid(u64::from(count) * u64::from(stride), 1),
                         label: self.label,
                     };
                     self.gpu.run_with(&call, Textures { reads: &[&panels], write: None })?;
                 }
+            }
+            if let Some(partials) = &partials
+                && (slot + 1 == round || part + 1 == k_parts)
+            {
+                let finish = if part + 1 == k_parts { self.finish } else { Finish::NONE };
+                self.combine(partials, slot + 1, y, len, part >= round, finish)?;
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ impl Tuned {
             Variant::Naive => true,
             Variant::Tile { quads, fill } => (1..=2).contains(&quads) && (1..=1 << 20).contains(&fill),
             Variant::Panel { rows, columns } => (1..=2).contains(&rows) && (1..=2).contains(&columns),
-            Variant::Shuffle { rows, columns } => [1, 2, 4].contains(&rows) && columns == 1,
+            Variant::Shuffle { rows, columns } => [1, 2, 4, 8].contains(&rows) && columns == 1,
         };
         match tuned.product.iter().find(|choice| !known(&choice.variant)) {
             Some(choice) => Err(format!("there is no kernel {:?}", choice.variant)),
@@ -143,12 +143,19 @@ fn wanted(gpu: &Gpu, products: &[Product]) -> Variant {
     if rows < 2 && k < NAIVE_TURNS {
         return Variant::Naive;
     }
-    let rows = rows.div_ceil(4).next_power_of_two().min(4) as u32;
     if gpu.has_subgroups_of(8) {
-        Variant::Shuffle { rows, columns: 1 }
-    } else {
-        Variant::Panel { rows: rows.min(2), columns: 2 }
+        return Variant::Shuffle { rows: shuffle_rows(rows), columns: 1 };
     }
+    let rows = rows.div_ceil(4).next_power_of_two().min(2) as u32;
+    Variant::Panel { rows, columns: 2 }
+}
+
+/// Rows of a tile, in fours: as many as are there, up to 32; 16 where 32 would add more than an eighth.
+fn shuffle_rows(rows: usize) -> u32 {
+    if rows > 16 && 8 * rows.next_multiple_of(32) <= 9 * rows.next_multiple_of(16) {
+        return 8;
+    }
+    rows.div_ceil(4).next_power_of_two().min(4) as u32
 }
 
 /// How elementwise passes, broadcasts and batch norms run.
@@ -227,7 +234,7 @@ pub fn variants(gpu: &Gpu) -> Vec<Variant> {
         Variant::Panel { rows: 2, columns: 2 },
     ];
     if gpu.has_subgroups_of(8) {
-        all.extend([1, 2, 4].map(|rows| Variant::Shuffle { rows, columns: 1 }));
+        all.extend([1, 2, 4, 8].map(|rows| Variant::Shuffle { rows, columns: 1 }));
     }
     all
 }
