@@ -132,8 +132,8 @@ pub(super) const K_LIMIT: usize = 1 << 22;
 /// made three times as many calls.
 const PANEL_BYTES: usize = 64 << 20;
 
-/// The most k in a panel: a loop of 2,048 turns.
-const PANEL_K: usize = 16 << 10;
+/// The most k in a panel: a loop of at most 16,384 turns.
+const PANEL_K: usize = 64 << 10;
 
 /// The most rows times k in a panel of a: a quarter of the largest texture.
 const PANEL_ROWS_K: usize = 1 << 24;

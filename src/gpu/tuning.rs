@@ -123,7 +123,7 @@ fn wanted(gpu: &Gpu, products: &[Product]) -> Variant {
     let rows = products.iter().map(|p| p.m).max().unwrap_or(0);
     let k = products.iter().map(|p| p.k).max().unwrap_or(0);
     let work: usize = products.iter().map(|p| p.m * p.n * p.k * p.depth).sum();
-    if let Some(forced) = gpu.forced_variant() {
+    if let Some(forced) = gpu.forced_variant().filter(|forced| *forced != Variant::Naive || k < NAIVE_TURNS) {
         return forced;
     }
     if work < SMALL && k < NAIVE_TURNS {

@@ -159,8 +159,8 @@ fn large() -> Vec<Case> {
         ("3x3 groups, leaky_relu", LEAKY, [2, 66, 9, 9], [34, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 2)),
         ("3x3 groups, sigmoid", Sigmoid, [2, 10, 9, 9], [76, 5, 3, 3], conv([1, 1], [1; 4], [1, 1], 2)),
         // Longer sums than a panel takes at a time.
-        ("k in parts, leaky_relu", LEAKY, [2, 1030, 4, 4], [3, 1030, 4, 4], conv([1, 1], [0; 4], [1, 1], 1)),
-        ("k in parts, tanh", Tanh, [1, 1030, 4, 4], [5, 1030, 4, 4], conv([1, 1], [0; 4], [1, 1], 1)),
+        ("k in parts, leaky_relu", LEAKY, [2, 1030, 8, 8], [3, 1030, 8, 8], conv([1, 1], [0; 4], [1, 1], 1)),
+        ("k in parts, tanh", Tanh, [1, 1030, 8, 8], [5, 1030, 8, 8], conv([1, 1], [0; 4], [1, 1], 1)),
     ];
     let mut table = Vec::new();
     for (what, f, x, w, settings) in rows {
@@ -186,7 +186,7 @@ fn large() -> Vec<Case> {
         move |t: &[Tensor]| t[0].conv_transpose2d_activated(&scaled(&t[1], 1120), Some(&t[2]), two, [18, 15], Tanh);
     table.push(Case::new("conv2d_input_activated: large, to three channels", inputs, run).within(Accumulated(1120)));
     for (n, inputs, outputs, f) in
-        [(131, 1100, 157, LEAKY), (5, 3001, 6, Tanh), (64, 40, 65, Sigmoid), (2, 17_000, 9, RELU)]
+        [(131, 1100, 157, LEAKY), (5, 3001, 6, Tanh), (64, 40, 65, Sigmoid), (2, 70_000, 9, RELU)]
     {
         let each = vec![normal([n, inputs]), normal([outputs, inputs]), normal([outputs])];
         let run = move |t: &[Tensor]| t[0].linear_activated(&scaled(&t[1], inputs), Some(&t[2]), f);
