@@ -1,7 +1,7 @@
 //! Case rows: convolutions and dense layers with a bias a channel and an activation.
 
 use super::conv2d::conv;
-use super::{Case, Range, Tolerance::*, normal};
+use super::{Case, Range, Tolerance, Tolerance::*, normal};
 use crate::ops::{Activation, Conv2d};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -30,14 +30,32 @@ fn scaled(w: &Tensor, terms: usize) -> Tensor {
     w.affine(1.0 / (terms as f64).sqrt(), 0.0)
 }
 
+/// What is special, f, the shapes of images and weights, the convolution.
+type Row = (&'static str, Activation, [usize; 4], [usize; 4], Conv2d);
+
+/// A convolution and the transposed one of the same settings; how close, by the terms of a sum.
+fn faces((what, f, x, w, settings): Row, prefix: &str, close: fn(usize) -> Tolerance) -> [Case; 2] {
+    let terms = w[1] * w[2] * w[3];
+    let inputs = vec![normal(x), normal(w), normal([w[0]])];
+    let run = move |t: &[Tensor]| t[0].conv2d_activated(&scaled(&t[1], terms), Some(&t[2]), settings, f);
+    let forward = Case::new(&format!("conv2d_activated: {prefix}{what}"), inputs, run).within(close(terms));
+    let [oh, ow] = settings.output_size([x[2], x[3]], [w[2], w[3]]).expect("the rows fit");
+    let inputs = vec![normal([x[0], w[0], oh, ow]), normal(w), normal([x[1]])];
+    let terms = w[0] * w[2] * w[3];
+    let run = move |t: &[Tensor]| {
+        let size = [x[2], x[3]];
+        t[0].conv_transpose2d_activated(&scaled(&t[1], terms), Some(&t[2]), settings, size, f)
+    };
+    [forward, Case::new(&format!("conv2d_input_activated: {prefix}{what}"), inputs, run).within(close(terms))]
+}
+
 pub(super) fn rows() -> Vec<Case> {
     [small(), kinks(), edges(), large()].into_iter().flatten().collect()
 }
 
 /// Smooth functions of normal numbers: all gradients.
 fn small() -> Vec<Case> {
-    let mut table = Vec::new();
-    let rows: [(&str, Activation, [usize; 4], [usize; 4], Conv2d); 6] = [
+    let rows: [Row; 6] = [
         ("3x3", Identity, [2, 3, 6, 5], [4, 3, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("1x1, tanh", Tanh, [3, 5, 4, 3], [2, 5, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
         ("asymmetric, sigmoid", Sigmoid, [2, 2, 8, 7], [3, 2, 3, 3], conv([2, 2], [1, 0, 0, 1], [1, 1], 1)),
@@ -45,19 +63,7 @@ fn small() -> Vec<Case> {
         ("groups, sigmoid", Sigmoid, [2, 4, 6, 5], [6, 2, 3, 3], conv([2, 1], [1; 4], [1, 1], 2)),
         ("stride beyond kernel, tanh", Tanh, [1, 2, 9, 9], [2, 2, 2, 2], conv([3, 3], [0; 4], [1, 1], 1)),
     ];
-    for (what, f, x, w, settings) in rows {
-        let terms = w[1] * w[2] * w[3];
-        let inputs = vec![normal(x), normal(w), normal([w[0]])];
-        let run = move |t: &[Tensor]| t[0].conv2d_activated(&scaled(&t[1], terms), Some(&t[2]), settings, f);
-        table.push(Case::new(&format!("conv2d_activated: {what}"), inputs, run).within(Transcendental));
-        let [oh, ow] = settings.output_size([x[2], x[3]], [w[2], w[3]]).expect("the rows fit");
-        let inputs = vec![normal([x[0], w[0], oh, ow]), normal(w), normal([x[1]])];
-        let run = move |t: &[Tensor]| {
-            let size = [x[2], x[3]];
-            t[0].conv_transpose2d_activated(&scaled(&t[1], terms), Some(&t[2]), settings, size, f)
-        };
-        table.push(Case::new(&format!("conv2d_input_activated: {what}"), inputs, run).within(Transcendental));
-    }
+    let mut table: Vec<Case> = rows.into_iter().flat_map(|row| faces(row, "", |_| Transcendental)).collect();
     for (n, inputs, outputs, f) in [(4, 9, 6, Identity), (1, 33, 9, Tanh), (17, 8, 1, Sigmoid), (33, 18, 35, Tanh)] {
         let each = vec![normal([n, inputs]), normal([outputs, inputs]), normal([outputs])];
         let run = move |t: &[Tensor]| t[0].linear_activated(&scaled(&t[1], inputs), Some(&t[2]), f);
@@ -154,7 +160,7 @@ fn edges() -> Vec<Case> {
 /// Several workgroups, tiles, groups, parts of k. Values only, for the reference's sake.
 fn large() -> Vec<Case> {
     let two = conv([2, 2], [1; 4], [1, 1], 1);
-    let rows: [(&str, Activation, [usize; 4], [usize; 4], Conv2d); 5] = [
+    let rows: [Row; 5] = [
         ("4x4 stride 2, tanh", Tanh, [5, 33, 14, 18], [65, 33, 4, 4], two),
         ("3x3 groups, leaky_relu", LEAKY, [2, 66, 9, 9], [34, 33, 3, 3], conv([1, 1], [1; 4], [1, 1], 2)),
         ("3x3 groups, sigmoid", Sigmoid, [2, 10, 9, 9], [76, 5, 3, 3], conv([1, 1], [1; 4], [1, 1], 2)),
@@ -162,25 +168,10 @@ fn large() -> Vec<Case> {
         ("k in parts, leaky_relu", LEAKY, [2, 1030, 8, 8], [3, 1030, 8, 8], conv([1, 1], [0; 4], [1, 1], 1)),
         ("k in parts, tanh", Tanh, [1, 1030, 8, 8], [5, 1030, 8, 8], conv([1, 1], [0; 4], [1, 1], 1)),
     ];
-    let mut table = Vec::new();
-    for (what, f, x, w, settings) in rows {
-        let terms = w[1] * w[2] * w[3];
-        let inputs = vec![normal(x), normal(w), normal([w[0]])];
-        let run = move |t: &[Tensor]| t[0].conv2d_activated(&scaled(&t[1], terms), Some(&t[2]), settings, f);
-        table.push(Case::new(&format!("conv2d_activated: large, {what}"), inputs, run).within(Accumulated(terms)));
-        if what.starts_with('k') {
-            continue; // a transposed convolution sums over its few outputs
-        }
-        let [oh, ow] = settings.output_size([x[2], x[3]], [w[2], w[3]]).expect("the rows fit");
-        let inputs = vec![normal([x[0], w[0], oh, ow]), normal(w), normal([x[1]])];
-        let terms = w[0] * w[2] * w[3];
-        let run = move |t: &[Tensor]| {
-            let size = [x[2], x[3]];
-            t[0].conv_transpose2d_activated(&scaled(&t[1], terms), Some(&t[2]), settings, size, f)
-        };
-        table
-            .push(Case::new(&format!("conv2d_input_activated: large, {what}"), inputs, run).within(Accumulated(terms)));
-    }
+    let faces = rows.into_iter().flat_map(|row| faces(row, "large, ", Accumulated));
+    // A transposed convolution sums over its few outputs, not in parts.
+    let mut table: Vec<Case> =
+        faces.filter(|case| !case.name.starts_with("conv2d_input_activated: large, k")).collect();
     let inputs = vec![normal([5, 70, 9, 7]), normal([70, 3, 4, 4]), normal([3])];
     let run =
         move |t: &[Tensor]| t[0].conv_transpose2d_activated(&scaled(&t[1], 1120), Some(&t[2]), two, [18, 15], Tanh);
