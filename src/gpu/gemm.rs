@@ -414,7 +414,7 @@ impl Call<'_> {
     }
 
     /// A panel kernel: packs a part of a and of b of each product into panels, multiplies these, and goes on to the next
-    /// part. Parts of k make partial sums, which are added in order.
+    /// part. Later parts of k make sums of their own, which are added to y in order.
     fn panels(
         &self,
         shader: &'static str,
@@ -441,15 +441,11 @@ impl Call<'_> {
         }
         .constant("ROWS", rows.into())
         .constant("COLUMNS", columns.into());
-        // So many parts are added up at a time.
-        let round = k_parts.min(self.gpu.max_binding_bytes() as usize / (len * 4).max(1)).max(1);
-        let partials = if k_parts > 1 { Some(self.gpu.alloc((round * len * 4) as u64)?) } else { None };
-        let (to, finish) = match &partials {
-            None => (y, self.finish),
-            Some(partials) => (partials, Finish::NONE),
-        };
+        // The first part goes to y, each other one beside it first.
+        let partial = if k_parts > 1 { Some(self.gpu.alloc((len * 4) as u64)?) } else { None };
+        let finish = if k_parts > 1 { Finish::NONE } else { self.finish };
         for part in 0..k_parts {
-            let slot = part % round;
+            let to = partial.as_ref().filter(|_| part > 0).unwrap_or(y);
             for z in (0..depth).step_by(z_part) {
                 let depth = z_part.min(depth - z);
                 for first in (0..column_blocks).step_by(blocks) {
@@ -465,9 +461,8 @@ impl Call<'_> {
                         let base_b = place(&mut texels, depth * count * k_padded(k) * width / 4);
                         packed.push(PackParams::new(&p.a, p.m, z, k, [0, row_blocks], height, [base_a, 0]));
                         packed.push(PackParams::new(&p.b, p.n, z, k, [first, count], width, [base_b, 1]));
-                        let y = p.scatter();
                         multiplied.push(PanelParams {
-                            y: Scatter { offset: y.offset + (slot * len) as u32, ..y },
+                            y: p.scatter(),
                             m: p.m as u32,
                             n: p.n as u32,
                             k: k_padded(k) as u32,
@@ -499,11 +494,9 @@ impl Call<'_> {
                     self.gpu.run_with(&call, Textures { reads: &[&panels], write: None })?;
                 }
             }
-            if let Some(partials) = &partials
-                && (slot + 1 == round || part + 1 == k_parts)
-            {
+            if let Some(partial) = partial.as_ref().filter(|_| part > 0) {
                 let finish = if part + 1 == k_parts { self.finish } else { Finish::NONE };
-                self.combine(partials, slot + 1, y, len, part >= round, finish)?;
+                self.combine(partial, 1, y, len, true, finish)?;
             }
         }
         Ok(())
