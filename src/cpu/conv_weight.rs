@@ -27,15 +27,16 @@ pub fn gradient<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], dy: &[f3
     // There are too few tiles to share out, and a packed dy would be used too seldom.
     let most = if s.o <= MR { PANELS_OF_A_TILE } else { PANELS };
     if s.c * s.area() <= most * NR {
-        in_parts::<MR, NR>(s, x, dy, dw);
+        in_parts::<MR, NR>(s, x, dy, dw, NEAR);
     } else {
         whole::<MR, NR>(s, x, dy, dw);
     }
 }
 
 /// dw[o, column] = Σ_k dy[o, k]·x[k, column] for k over all pixels of all images, in parts of the images. dy is read where it
-/// lies; the columns of x are packed for many rows of dy, else read where they lie, too.
-fn in_parts<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+/// lies; the columns of x are packed for many rows of dy, else read where they lie, too. A part has `near` elements of blocked
+/// images at a time, or one row of results.
+fn in_parts<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32], near: usize) {
     let [x_plane, y_plane] = s.planes();
     let [height, width] = [0, 1].map(|axis| (s.kernel[axis] - 1) * s.dilation[axis] + 1);
     let width = (s.y[1] - 1) * s.stride[1] + width;
@@ -58,7 +59,7 @@ fn in_parts<const MR: usize, const NR: usize>(s: &Sizes, x: &[f32], dy: &[f32], 
         let (group, part) = (task / parts, task % parts);
         sums.fill(Tile::ZERO);
         let mut left = part * lines / parts..(part + 1) * lines / parts;
-        let most = (NEAR / pitch).max(height); // rows of x at a time
+        let most = (near / pitch).max(height); // rows of x at a time
         let mut data = CpuBuffer::uninit(most * pitch + SLACK);
         data[most * pitch..].fill(0.0);
         let mut packed = CpuBuffer::uninit(panel_len::<NR>(DEEPEST));
@@ -317,6 +318,37 @@ fn turn(x: &[f32], plane: usize, channels: usize, y: &mut [f32], block: usize) {
         for c in 0..channels {
             let x = &x[c * plane..];
             y.chunks_exact_mut(block).zip(x).for_each(|(pixel, &v)| pixel[c] = v);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::simd::Isa;
+    use crate::cpu::tile::with_tile;
+    use crate::rng::{Domain, Stream};
+
+    #[test]
+    fn parts_agree_with_the_whole_however_little_they_have_at_a_time() {
+        let mut stream = Stream::new(4, Domain::Test, 0);
+        for (n, [c, o], kernel, stride) in
+            [(3, [3, 11], [4, 4], [2, 2]), (2, [9, 3], [3, 2], [1, 2]), (1, [1, 5], [1, 1], [1, 1])]
+        {
+            let (x, dilation) = ([19, 14], [1, 1]);
+            let y = [0, 1].map(|axis| (x[axis] + 2 - kernel[axis]) / stride[axis] + 1);
+            let s = Sizes { n, groups: 2, c, o, x, kernel, y, stride, before: [1, 1], dilation };
+            let images = stream.normal_vec(n * 2 * c * x[0] * x[1]);
+            let dy = stream.normal_vec(n * 2 * o * y[0] * y[1]);
+            let mut want = vec![f32::NAN; 2 * o * c * s.area()];
+            with_tile!(Isa::best(), whole, (&s, &images, &dy, &mut want));
+            for near in [0, 300, NEAR] {
+                let mut got = vec![f32::NAN; want.len()];
+                with_tile!(Isa::best(), in_parts, (&s, &images, &dy, &mut got, near));
+                let error = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(error < 1e-4, "{error} with {near} elements of {s:?}");
+                assert!(got.iter().all(|v| v.is_finite()));
+            }
         }
     }
 }
