@@ -160,7 +160,7 @@ fn square_lanes<'a, const N: usize>(runs: impl Iterator<Item = &'a [f32]>, mean:
     sums.finish()
 }
 
-/// total[c] += Σ value(row, c) over the rows, for the columns of a matrix.
+/// `total[c] += Σ value(row, c)` over the rows, for the columns of a matrix.
 #[inline(always)]
 pub fn add_columns(total: &mut [f64], rows: std::ops::Range<usize>, value: impl Fn(usize, usize) -> f64) {
     for row in rows {
