@@ -178,7 +178,7 @@ fn bench_refuses_what_it_cannot_measure() {
     refused_with(&["--profile", "w2", "--width", "65536"], &["generator.layers", "filters"]);
     refused_with(&["--profile", "w4", "--size", "65536", "--batch", "65536"], &["too large together"]);
     if std::fs::exists("/proc/meminfo").unwrap_or(false) {
-        refused_with(&["--profile", "w1", "--batch", "65536"], &["W1", "MiB are free", "--batch"]);
+        refused_with(&["--profile", "w2", "--batch", "65536"], &["W2", "MiB are free", "--batch"]);
         refused_with(&["--profile", "w4", "--size", "65536"], &["W4", "MiB are free", "--size"]);
     }
 }
