@@ -176,7 +176,7 @@ mod x86 {
     );
 }
 
-/// Calls `$function::<$($form,)? V, W>($arguments)` with the vectors of the instruction set.
+/// Calls `$function::<$form, V, W>($arguments)` with the vectors of the instruction set.
 macro_rules! with_vectors {
     ($function:ident, $form:ty, ($($argument:expr),* $(,)?)) => {
         match $crate::cpu::simd::Isa::best() {
