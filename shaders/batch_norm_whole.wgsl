@@ -1,8 +1,7 @@
 //!use index
 //!use batch_norm
 // Batch normalisation in one call for its value and one for its first gradient, where a channel is small enough for one workgroup
-// of 256: what `moments` and `normalize`, `sums` and `input_gradient` of batch_norm.wgsl compute, with their layouts of moments
-// and sums. l is a multiple of 4. Grid: c workgroups, folded.
+// of 256: what batch_norm_moments and `normalize`, batch_norm_sums and `input_gradient` of batch_norm compute, with their layouts. l is a multiple of 4. Grid: c workgroups, folded.
 
 // Whether running statistics follow.
 override moves: u32 = 0u;
@@ -10,13 +9,6 @@ override moves: u32 = 0u;
 override activated: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-
-// Where vec4 k of a channel of a part lies.
-fn place(p: NormParams, part: u32, channel: u32, k: u32) -> u32 {
-    let row = p.l / 4u;
-    let image = k / row;
-    return ((part * p.n + image) * p.c + channel) * row + (k - image * row);
-}
 
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;
 @group(0) @binding(2) var<storage, read> beta: array<f32>;
@@ -44,15 +36,15 @@ fn value(
         running = vec2<f32>(running_mean[channel], running_var[channel]);
     }
     for (var part = 0u; part < p.parts; part++) {
-        let origin = x[place(p, part, channel, 0u)].x;
+        let origin = x[quad(p, part, channel, 0u)].x;
         var sum = vec4<f32>();
         for (var k = local; k < quads; k += 256u) {
-            sum += x[place(p, part, channel, k)] - origin;
+            sum += x[quad(p, part, channel, k)] - origin;
         }
         let mean = origin + workgroup_sum(local, vec2<f32>(total(sum), 0.0)).x / count;
         var squares = vec4<f32>();
         for (var k = local; k < quads; k += 256u) {
-            let d = x[place(p, part, channel, k)] - mean;
+            let d = x[quad(p, part, channel, k)] - mean;
             squares += d * d;
         }
         let variance = workgroup_sum(local, vec2<f32>(total(squares), 0.0)).x / count;
@@ -67,7 +59,7 @@ fn value(
         }
         let inv = 1.0 / sqrt(variance + p.eps);
         for (var k = local; k < quads; k += 256u) {
-            let at = place(p, part, channel, k);
+            let at = quad(p, part, channel, k);
             let z = scale * ((x[at] - mean) * inv) + shift;
             y[at] = select(p.slope * z, z, z > vec4<f32>());
         }
@@ -109,7 +101,7 @@ fn gradient(
         var sum = vec4<f32>();
         var dot = vec4<f32>();
         for (var k = local; k < quads; k += 256u) {
-            let at = place(p, part, channel, k);
+            let at = quad(p, part, channel, k);
             let dz = through(p, at);
             sum += dz;
             dot += dz * ((x[at] - mean) * inv);
@@ -130,7 +122,7 @@ fn gradient(
         let scale = gradient_gamma[channel] * inv;
         let slope = inv * means.y;
         for (var k = local; k < quads; k += 256u) {
-            let at = place(p, part, channel, k);
+            let at = quad(p, part, channel, k);
             dx[at] = scale * (through(p, at) - means.x - (x[at] - mean) * slope);
         }
     }

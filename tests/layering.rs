@@ -63,14 +63,19 @@ fn a_folder_imports_only_what_stands_above_it() {
 fn every_op_has_its_shader_and_its_cases() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let names: Vec<String> = toile::check::cases().iter().map(|case| case.op().to_string()).collect();
-    // The implicit matrix products serve four ops; what launches them is gpu/gemm.rs. `limits` is no op: it is what the
+    // The implicit matrix products serve four ops; what launches them is gpu/gemm/. `limits` is no op: it is what the
     // bench holds the others against.
     let of_no_op = |shader: &&str| shader.starts_with("gemm") || *shader == "limits";
     for shader in toile::gpu::shaders().into_iter().filter(|shader| !of_no_op(shader)) {
-        assert!(
-            root.join(format!("src/ops/{shader}.rs")).is_file(),
-            "shaders/{shader}.wgsl has no src/ops/{shader}.rs"
-        );
+        // A family of several shaders is a folder.
+        let part = shader.strip_prefix("batch_norm").map(|part| part.trim_start_matches('_'));
+        let twin = match part {
+            Some("") => "batch_norm/value.rs".to_string(),
+            Some("sums") => "batch_norm/gradient.rs".to_string(),
+            Some(part) => format!("batch_norm/{part}.rs"),
+            None => format!("{shader}.rs"),
+        };
+        assert!(root.join("src/ops").join(&twin).is_file(), "shaders/{shader}.wgsl has no src/ops/{twin}");
     }
     // Every name that an op gives itself in src/ops is the name of a case.
     let fused = ["activation_gradient", "batch_norm_sums", "batch_norm_input", "max_pool2d_input", "mean_of_gradient"]; // run inside gradients

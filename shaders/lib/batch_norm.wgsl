@@ -1,5 +1,6 @@
 // What the kernels of batch normalisation share. x is [parts * n, c, l]: batches that lie one behind the other; l: everything
-// behind the channel axis. A group is a channel of one part: number part * c + channel.
+// behind the channel axis. A group is a channel of one part: number part * c + channel. `moments` are the means of all groups,
+// then their variances; `sums` are those of dz, then those of dz * xhat, behind the totals of all parts if there are several.
 
 struct NormParams {
     n: u32,
@@ -17,6 +18,37 @@ struct NormParams {
     keep: f32,
     mean_scale: f32,
     var_scale: f32,
+}
+
+// Where element k of a group (in order of image, then place) lies in x.
+fn element(p: NormParams, part: u32, channel: u32, k: u32) -> u32 {
+    let image = k / p.l;
+    return ((part * p.n + image) * p.c + channel) * p.l + (k - image * p.l);
+}
+
+// Where vec4 k of a group lies in x.
+fn quad(p: NormParams, part: u32, channel: u32, k: u32) -> u32 {
+    let row = p.l / 4u;
+    let image = k / row;
+    return ((part * p.n + image) * p.c + channel) * row + (k - image * row);
+}
+
+// The same, and how many vec4s from there to the end of the row of l.
+struct Place {
+    at: u32,
+    left: u32,
+}
+
+fn place(p: NormParams, part: u32, channel: u32, k: u32) -> Place {
+    let row = p.l / 4u;
+    return Place(quad(p, part, channel, k), row - k % row);
+}
+
+// The place of the group's next vec4: behind the end of a row it is one image further on.
+fn next(p: NormParams, here: Place) -> Place {
+    let row = p.l / 4u;
+    let ends = here.left == 1u;
+    return Place(here.at + 1u + select(0u, (p.c - 1u) * row, ends), select(here.left - 1u, row, ends));
 }
 
 fn total(v: vec4<f32>) -> f32 {

@@ -5,7 +5,7 @@
 //   y     = y_start + k1 * y_k + c1 * y_c,    x = x_start + k2 * x_k + c2 * x_c    (u32 sums wrap: a negative one is far beyond h)
 // and (k0, k1, k2), (c0, c1, c2) are the digits of k and c: k = (k0 * k_high + k1) * k_low + k2, c likewise. z counts
 // groups or matrices of a batch. All three faces of a convolution, their strides, paddings, dilations and phases, and
-// matrices stored either way, are of this form (src/gpu/gemm.rs makes them).
+// matrices stored either way, are of this form (src/gpu/gemm/ makes them).
 
 struct Gather {
     offset: u32,

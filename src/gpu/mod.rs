@@ -11,6 +11,7 @@
 mod adapter;
 mod bind;
 mod buffer;
+mod choices;
 pub mod gemm;
 mod guard;
 mod health;
@@ -19,9 +20,11 @@ pub mod pieces;
 mod pipeline;
 mod recorder;
 pub mod shader;
+mod stats;
 mod stored;
 mod texture;
 mod timing;
+mod transfer;
 pub mod tuning;
 
 #[cfg(test)]
@@ -31,7 +34,7 @@ pub(crate) mod test_kernels;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use adapter::{AdapterChoice, AdapterKind, AdapterReport, LimitsReport, adapters};
@@ -41,15 +44,17 @@ pub(crate) use memory::size_text;
 pub use pieces::{Pieces, Span, in_pieces, reach};
 pub use pipeline::Kernel;
 pub use shader::{Assembled, assemble, shaders};
+pub use stats::GpuStats;
 pub use stored::{cache_folder, tuning_file};
 pub use texture::{GpuTexture, TEXELS_A_ROW, Textures};
 pub use timing::KernelTime;
 
 use crate::error::{Error, Result};
-use buffer::{Pool, StagingPool, size_class};
+use buffer::{Pool, StagingPool};
 use health::{Health, describe};
 use pipeline::{LayoutKey, Pipelines};
 use recorder::Recorder;
+use stats::Counters;
 
 /// How to open a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,35 +81,6 @@ pub struct KernelCall<'a> {
     pub workgroups: [u32; 3],
     /// Who calls, for messages.
     pub label: &'a str,
-}
-
-/// What a device did so far and holds now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GpuStats {
-    /// Kernel calls recorded.
-    pub dispatches: u64,
-    /// Submissions to the device.
-    pub submits: u64,
-    /// Pipelines compiled.
-    pub pipelines: u64,
-    /// Bind groups made.
-    pub bind_groups_created: u64,
-    /// Calls that found their bind group made already.
-    pub bind_groups_hit: u64,
-    /// Bind groups kept.
-    pub bind_groups_kept: u64,
-    /// Parameter buffers kept.
-    pub params_kept: u64,
-    /// Parameter buffers uploaded.
-    pub params_uploaded: u64,
-    /// Device buffers made; constant in a steady loop.
-    pub buffers_created: u64,
-    /// Bytes in buffers that are in use.
-    pub bytes_live: u64,
-    /// Bytes in buffers that wait in the pool.
-    pub bytes_pooled: u64,
-    /// The most bytes ever in use at a time.
-    pub bytes_peak: u64,
 }
 
 /// An open device. Cloning shares it; all methods may be called from any thread.
@@ -137,17 +113,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         stored::leave(&self.pipelines);
     }
-}
-
-#[derive(Default)]
-struct Counters {
-    dispatches: AtomicU64,
-    submits: AtomicU64,
-    pipelines: AtomicU64,
-    bind_groups_created: AtomicU64,
-    bind_groups_hit: AtomicU64,
-    params_uploaded: AtomicU64,
-    buffers_created: AtomicU64,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -231,38 +196,6 @@ impl Gpu {
         self.0.options
     }
 
-    /// Makes all products and convolutions use one kernel variant, whatever the table says; for tests and benchmarks.
-    pub fn force_variant(&self, variant: Option<tuning::Variant>) {
-        *self.0.forced_variant.lock().unwrap_or_else(PoisonError::into_inner) = variant;
-    }
-
-    fn forced_variant(&self) -> Option<tuning::Variant> {
-        *self.0.forced_variant.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes all elementwise passes, broadcasts and batch norms use one kind of kernel, whatever the table says; for tests.
-    pub fn force_passes(&self, passes: Option<tuning::Passes>) {
-        *self.0.forced_passes.lock().unwrap_or_else(PoisonError::into_inner) = passes;
-    }
-
-    fn forced_passes(&self) -> Option<tuning::Passes> {
-        *self.0.forced_passes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Chooses kernels as for an adapter of another kind; for counting and checking on a software adapter what a GPU
-    /// would be given.
-    pub fn tune_as(&self, kind: Option<AdapterKind>) {
-        *self.0.tuned_as.lock().unwrap_or_else(PoisonError::into_inner) = kind;
-    }
-
-    fn tuned_as(&self) -> AdapterKind {
-        self.0.tuned_as.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.0.report.kind)
-    }
-
-    fn tuned<R>(&self, with: impl FnOnce(&tuning::Tuned) -> R) -> Option<R> {
-        self.0.tuned.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
-    }
-
     /// Whether kernels may use subgroup operations and subgroups have always this many invocations.
     pub fn has_subgroups_of(&self, size: u32) -> bool {
         let report = &self.0.report;
@@ -289,88 +222,6 @@ impl Gpu {
             Some(buffer) => Ok(buffer),
             None => self.create(bytes, &mut self.lock()),
         }
-    }
-
-    /// A buffer with these bytes. What it holds beyond them is undefined.
-    pub fn upload(&self, bytes: &[u8]) -> Result<GpuBuffer> {
-        self.check()?;
-        let recorder = &mut self.lock();
-        let buffer = match self.0.options.guarded {
-            true => self.alloc_guarded(bytes.len() as u64, recorder)?,
-            false => self.alloc_for_host(bytes.len() as u64, recorder)?,
-        };
-        recorder.write(self, &buffer, bytes)?;
-        Ok(buffer)
-    }
-
-    /// Writes bytes to the start of an existing buffer, after all calls made so far.
-    ///
-    /// # Panics
-    ///
-    /// If there are more bytes than the buffer has.
-    #[track_caller]
-    pub fn write(&self, buffer: &GpuBuffer, bytes: &[u8]) -> Result<()> {
-        assert!(bytes.len() as u64 <= buffer.bytes(), "write: {} bytes into {buffer:?}", bytes.len());
-        assert!(buffer.is_from(&self.0.pool), "write: {buffer:?} is of another device");
-        self.check()?;
-        self.lock().write(self, buffer, bytes)
-    }
-
-    /// Copies the first `bytes` (rounded up to a multiple of 4) of one buffer to the start of another.
-    ///
-    /// # Panics
-    ///
-    /// If one of them is smaller, or both share memory.
-    #[track_caller]
-    pub fn copy(&self, from: &GpuBuffer, to: &GpuBuffer, bytes: u64) -> Result<()> {
-        let fits = bytes <= from.bytes() && bytes <= to.bytes();
-        assert!(fits && from.id() != to.id(), "copy: {bytes} bytes from {from:?} to {to:?}");
-        assert!(from.is_from(&self.0.pool) && to.is_from(&self.0.pool), "copy: a buffer is of another device");
-        self.check()?;
-        let recorder = &mut self.lock();
-        from.mark_used(recorder.batch());
-        to.mark_used(recorder.batch());
-        let bytes = bytes.next_multiple_of(4);
-        recorder.copy(self, (from.wgpu(), from.offset()), (to.wgpu(), to.offset()), bytes)
-    }
-
-    /// The first `bytes` of a buffer, after all calls made so far. Waits for the device.
-    ///
-    /// # Panics
-    ///
-    /// If the buffer is smaller.
-    #[track_caller]
-    pub fn read(&self, buffer: &GpuBuffer, bytes: u64) -> Result<Vec<u8>> {
-        self.read_later(buffer, bytes)?.wait()
-    }
-
-    /// Submits a copy of the first `bytes` of a buffer to the host, to be waited for later.
-    ///
-    /// # Panics
-    ///
-    /// If the buffer is smaller.
-    #[track_caller]
-    pub fn read_later(&self, buffer: &GpuBuffer, bytes: u64) -> Result<Readback> {
-        assert!(bytes <= buffer.bytes(), "read: {bytes} bytes of {buffer:?}");
-        assert!(buffer.is_from(&self.0.pool), "read: {buffer:?} is of another device");
-        self.check()?;
-        let class = size_class(bytes, self.0.max_buffer_bytes);
-        let staging = match self.0.staging.take(class) {
-            Some(staging) => staging,
-            None => {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                self.create_wgpu(class, usage, "toile staging").map_err(Error::Gpu)?
-            }
-        };
-        let recorder = &mut self.lock();
-        buffer.mark_used(recorder.batch());
-        let copied = bytes.max(1).next_multiple_of(4);
-        recorder.copy(self, (buffer.wgpu(), buffer.offset()), (&staging, 0), copied)?;
-        recorder.submit(self)?;
-        let submission = recorder.last_submission();
-        let submission =
-            submission.ok_or_else(|| Error::Gpu("reading from the device: nothing was submitted".into()))?;
-        Ok(Readback::new(self.clone(), staging, bytes, submission))
     }
 
     /// Records a kernel call, to run after all calls made so far.
@@ -452,28 +303,6 @@ impl Gpu {
         self.0.pipelines.kernels()
     }
 
-    /// What the device did so far and holds now.
-    pub fn stats(&self) -> GpuStats {
-        let usage = self.0.pool.usage();
-        let (bind_groups_kept, params_kept) = self.lock().bindings.sizes();
-        let counters = &self.0.counters;
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        GpuStats {
-            dispatches: get(&counters.dispatches),
-            submits: get(&counters.submits),
-            pipelines: get(&counters.pipelines),
-            bind_groups_created: get(&counters.bind_groups_created),
-            bind_groups_hit: get(&counters.bind_groups_hit),
-            bind_groups_kept: bind_groups_kept as u64,
-            params_kept: params_kept as u64,
-            params_uploaded: get(&counters.params_uploaded),
-            buffers_created: get(&counters.buffers_created),
-            bytes_live: usage.live,
-            bytes_pooled: usage.pooled,
-            bytes_peak: usage.peak,
-        }
-    }
-
     /// Gives the memory that waits in the pool back to the system.
     pub fn trim(&self) {
         self.0.textures.trim();
@@ -510,23 +339,5 @@ impl Gpu {
 
     fn staging(&self) -> &StagingPool {
         &self.0.staging
-    }
-
-    fn counters(&self) -> &Counters {
-        &self.0.counters
-    }
-
-    fn count_dispatch(&self) {
-        self.0.counters.dispatches.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn count_submit(&self) {
-        self.0.counters.submits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn count_bind_group(&self, hit: bool) {
-        let counters = &self.0.counters;
-        let counter = if hit { &counters.bind_groups_hit } else { &counters.bind_groups_created };
-        counter.fetch_add(1, Ordering::Relaxed);
     }
 }

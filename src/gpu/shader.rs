@@ -23,6 +23,8 @@ const FILES: &[(&str, &str)] = shader_files! {
     "adam.wgsl"
     "axis_map.wgsl"
     "batch_norm.wgsl"
+    "batch_norm_moments.wgsl"
+    "batch_norm_sums.wgsl"
     "batch_norm_whole.wgsl"
     "bias_activation.wgsl"
     "binary.wgsl"

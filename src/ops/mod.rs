@@ -11,7 +11,6 @@ pub mod activation;
 pub mod adam;
 pub mod axis_map;
 pub mod batch_norm;
-mod batch_norm_whole;
 pub mod bias_activation;
 pub mod binary;
 pub mod concat;

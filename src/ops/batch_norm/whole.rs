@@ -1,10 +1,12 @@
 //! Batch normalisation on a GPU where one workgroup is enough for a channel: statistics and value in one kernel call, sums and
-//! gradient in another (see `batch_norm`, which these are a part of).
+//! gradient in another.
 
+use super::moments::Running;
+use super::sizes::{NormParams, Sizes};
+use super::value::BatchNorm;
 use crate::error::{Error, Result};
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
-use crate::ops::batch_norm::{BatchNorm, NormParams, Running, Sizes};
 use crate::shape::Shape;
 use crate::tensor::{Device, Storage, Tensor, profile};
 
