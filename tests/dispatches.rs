@@ -1,9 +1,13 @@
 //! The number of kernel calls of a training step, which a GPU's driver charges for one by one.
 
 use crate::devices;
-use toile::Device;
 use toile::bench::{Work, Workload};
 use toile::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions};
+use toile::models::layers::{LayerSpec, build};
+use toile::nn::init::Initializer;
+use toile::nn::{ConvPadding, Convention, Init, Mode, Module};
+use toile::rng::{Domain, Stream};
+use toile::{Device, Tensor};
 
 /// Kernel calls of a DCGAN-64 step, ngf = ndf = 64, the first step apart.
 fn calls(gpu: &Gpu, batch: usize) -> u64 {
@@ -29,4 +33,50 @@ fn a_dcgan_step_takes_few_calls_on_software_and_on_hardware_adapters() {
     println!("{software} calls with a software adapter's kernels, {hardware} with a GPU's");
     assert!((50..=132).contains(&software), "{software} calls with a software adapter's kernels");
     assert!((50..=98).contains(&hardware), "{hardware} calls with a GPU's kernels");
+}
+
+/// Kernel calls of a pass through a layer and the normalisation behind it, and what it gives.
+fn pass(gpu: &Gpu, layers: &[LayerSpec], x: &[usize]) -> (u64, Vec<f32>) {
+    let device = Device::Gpu(gpu.clone());
+    let network = build(layers, &x[1..], &mut Initializer::new(&device, Init::GlorotUniform, 7, 0)).expect("it fits");
+    let values = Stream::new(1, Domain::Test, 0).normal_vec(x.iter().product());
+    let x = Tensor::new(&device, x, &values);
+    // Constants are uploaded; only kernels count.
+    let before = gpu.stats().dispatches;
+    let y = network.forward(&x, Mode::Train);
+    (gpu.stats().dispatches - before, y.to_vec().expect("the pass runs"))
+}
+
+#[test]
+fn on_a_gpu_a_product_takes_the_statistics_of_the_normalisation_behind_it_along() {
+    let Some(Device::Gpu(shared)) = devices::gpu() else { return };
+    let choice = AdapterChoice::Index(shared.report().index);
+    let gpu = Gpu::open(&choice, GpuOptions::default()).expect("the adapter was opened before");
+    let conv = |filters, stride| LayerSpec::Conv2d {
+        filters,
+        kernel: 3,
+        stride,
+        padding: ConvPadding::Zeros(1),
+        bias: true,
+        spectral_norm: false,
+    };
+    let batch = LayerSpec::BatchNorm { momentum: 0.8, eps: 1e-3, convention: Convention::Keras };
+    let instance = LayerSpec::InstanceNorm { eps: 1e-5 };
+    let leaky = LayerSpec::LeakyRelu { slope: 0.2 };
+    let rows = [
+        // More elements a channel than one workgroup normalises; rows that are no whole vec4s; one call either way.
+        ("batch norm", vec![conv(64, 1), batch.clone(), leaky.clone()], [10, 3, 64, 64]),
+        ("instance norm", vec![conv(8, 1), instance, leaky.clone()], [1, 3, 192, 192]),
+        ("odd images", vec![conv(64, 1), leaky.clone(), batch.clone()], [9, 3, 15, 15]),
+        ("small", vec![conv(64, 2), leaky, batch], [2, 3, 16, 16]),
+    ];
+    for (what, layers, x) in rows {
+        gpu.tune_as(Some(AdapterKind::Software));
+        let (_, expected) = pass(&gpu, &layers, &x);
+        gpu.tune_as(Some(AdapterKind::Discrete));
+        let (calls, values) = pass(&gpu, &layers, &x);
+        assert_eq!(calls, 2, "{what}: a product and a normalisation");
+        let far = values.iter().zip(&expected).find(|(got, want)| (**got - **want).abs() > 1e-5 * (1.0 + want.abs()));
+        assert_eq!(far, None, "{what}: {} values", values.len());
+    }
 }

@@ -59,7 +59,8 @@ const OP_TABLE: [(&str, &str); 10] = [
     (
         "normalisation",
         "batch_norm 2; batch_norm_with 2; batch_norm: statistics of the batch at sampling 2; \
-         batch_norm: running statistics 0; instance_norm 2; instance_norm: affine 2; layer_norm 2; group_norm 2; \
+         batch_norm: running statistics 0; conv2d_measured 2; conv2d_input_measured 2; linear_measured 2; \
+         instance_norm 2; instance_norm: affine 2; layer_norm 2; group_norm 2; \
          adain 2; spectral_norm 2; spectral_norm: state kept over three steps 0",
     ),
     (

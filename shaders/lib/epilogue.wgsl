@@ -37,6 +37,10 @@ fn bent(e: Epilogue, z: f32) -> f32 {
     return select(e.slope * z, z, z > 0.0);
 }
 
+fn bent_quad(e: Epilogue, z: vec4<f32>) -> vec4<f32> {
+    return select(e.slope * z, z, z > vec4<f32>());
+}
+
 // Whether f is one of those that take many operations: kernels with many sums apply it in a loop, to what they have written.
 fn is_curved(e: Epilogue) -> bool {
     return e.f > LEAKY_RELU;

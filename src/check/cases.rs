@@ -9,6 +9,7 @@ mod images;
 mod layout;
 mod losses;
 mod matmul;
+mod measured;
 mod reductions;
 mod training;
 
@@ -147,6 +148,7 @@ pub fn cases() -> Vec<Case> {
         conv2d::rows(),
         batch_norm::rows(),
         bias_activation::rows(),
+        measured::rows(),
         elementwise::rows(),
         images::rows(),
         losses::rows(),

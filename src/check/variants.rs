@@ -8,7 +8,7 @@ use crate::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Cases of these ops run every variant of the matrix products.
-const PRODUCTS: [&str; 9] = [
+const PRODUCTS: [&str; 12] = [
     "matmul",
     "linear",
     "gram",
@@ -18,6 +18,9 @@ const PRODUCTS: [&str; 9] = [
     "conv2d_activated",
     "conv2d_input_activated",
     "linear_activated",
+    "conv2d_measured",
+    "conv2d_input_measured",
+    "linear_measured",
 ];
 
 /// Cases of these ops run every kind of elementwise pass, strided copy and batch norm.

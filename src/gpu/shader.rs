@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = shader_files! {
     "batch_norm.wgsl"
     "batch_norm_moments.wgsl"
     "batch_norm_sums.wgsl"
+    "batch_norm_tiles.wgsl"
     "batch_norm_whole.wgsl"
     "bias_activation.wgsl"
     "binary.wgsl"

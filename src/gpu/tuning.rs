@@ -181,6 +181,20 @@ pub fn channel_by_workgroup(gpu: &Gpu) -> bool {
     }
 }
 
+/// Elements of a channel from which on the moments that a product's kernels have taken along are worth more than the one call in
+/// which a workgroup takes them again: below, that reads each element no more than a few times an invocation.
+const LEAST_MEASURED: usize = 1 << 12;
+
+/// Whether a batch norm of this many elements a channel takes its statistics from the product before it, if the product's kernels
+/// can give them; `whole`: whether it would be one call without.
+pub fn measures(gpu: &Gpu, elements: usize, whole: bool) -> bool {
+    match (gpu.forced_passes(), gpu.forced_variant()) {
+        (Some(passes), _) if passes != Passes::Quads(1) => false,
+        (_, Some(_)) => true,
+        _ => channel_by_workgroup(gpu) && (!whole || elements >= LEAST_MEASURED),
+    }
+}
+
 /// How many vec4s one invocation of an elementwise kernel computes, one after another, of `n` elements in all. Starting
 /// an invocation costs a software adapter as much as computing a few; a GPU wants many invocations.
 pub fn quads(gpu: &Gpu, n: usize) -> u32 {

@@ -3,7 +3,7 @@
 use crate::nn::init::Initializer;
 use crate::nn::{
     BatchNorm, Conv2dLayer, ConvPadding::Zeros, ConvTranspose2dLayer, Convention::Torch, Draws, Dropout, Mode, Module,
-    Parameter, Strips, prefixed,
+    Parameter, Strips, normalized, prefixed,
 };
 use crate::ops::Activation;
 use crate::tensor::Tensor;
@@ -82,11 +82,14 @@ impl Unet {
     /// activation in place makes it so).
     fn level(&self, d: usize, x: &Tensor, mode: Mode) -> Tensor {
         let level = &self.levels[d];
-        let through = |x: Tensor, norm: &Option<BatchNorm>| norm.as_ref().map_or(x.clone(), |n| n.forward(&x, mode));
+        let through = |layer: &dyn Module, x: &Tensor, norm: &Option<BatchNorm>| match norm {
+            Some(norm) => normalized(layer, norm, x, mode),
+            None => layer.forward(x, mode),
+        };
         let skip = if d == 0 { x.clone() } else { x.leaky_relu(0.2) };
-        let inner = through(level.down.forward(&skip, mode), &level.down_norm); // [N, width(d), H/2, W/2]
+        let inner = through(&level.down, &skip, &level.down_norm); // [N, width(d), H/2, W/2]
         let inner = if d + 1 < self.levels.len() { self.level(d + 1, &inner, mode) } else { inner };
-        let y = through(level.up.forward(&inner.relu(), mode), &level.up_norm);
+        let y = through(&level.up, &inner.relu(), &level.up_norm);
         let y = level.dropout.as_ref().map_or(y.clone(), |dropout| dropout.forward(&y, mode));
         if d == 0 { y.tanh() } else { Tensor::concat(&[&skip, &y], 1) }
     }

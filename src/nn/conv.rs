@@ -3,7 +3,7 @@
 use super::init::Initializer;
 use super::strips::{conv_rows, joined, transposed_rows};
 use super::{Mode, Module, Parameter, SpectralNorm, Strips};
-use crate::ops::{Activation, Conv2d};
+use crate::ops::{Activation, Conv2d, Over, TileMoments};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,11 @@ impl Module for Conv2dLayer {
         x.conv2d_activated(&self.normalized_weight(mode), value(&self.bias).as_ref(), conv, f)
     }
 
+    fn forward_measured(&self, x: &Tensor, mode: Mode, f: Activation, over: Over) -> (Tensor, Option<TileMoments>) {
+        let conv = self.padding.conv(size(x), self.kernel, self.stride);
+        x.conv2d_measured(&self.normalized_weight(mode), value(&self.bias).as_ref(), conv, f, over)
+    }
+
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
         let (weight, bias, size) = (self.normalized_weight(mode), value(&self.bias), [x.height(), x.width()]);
         let conv = self.padding.conv(size, self.kernel, self.stride);
@@ -187,6 +192,23 @@ impl ConvTranspose2dLayer {
     }
 }
 
+impl ConvTranspose2dLayer {
+    /// The convolution that this transposes, and the result's size.
+    #[track_caller]
+    fn geometry(&self, x: &Tensor) -> (Conv2d, [usize; 2]) {
+        let geometry = self.padding.transposed(size(x), self.kernel, self.stride, self.output_padding);
+        let Some(geometry) = geometry else {
+            panic!(
+                "conv_transpose2d: cropping {:?} and output padding {} leave nothing (x {})",
+                self.padding,
+                self.output_padding,
+                x.shape()
+            );
+        };
+        geometry
+    }
+}
+
 impl Module for ConvTranspose2dLayer {
     #[track_caller]
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
@@ -195,16 +217,13 @@ impl Module for ConvTranspose2dLayer {
 
     #[track_caller]
     fn forward_activated(&self, x: &Tensor, _: Mode, f: Activation) -> Tensor {
-        let geometry = self.padding.transposed(size(x), self.kernel, self.stride, self.output_padding);
-        let Some((conv, result)) = geometry else {
-            panic!(
-                "conv_transpose2d: cropping {:?} and output padding {} leave nothing (x {})",
-                self.padding,
-                self.output_padding,
-                x.shape()
-            );
-        };
+        let (conv, result) = self.geometry(x);
         x.conv_transpose2d_activated(&self.weight.get(), value(&self.bias).as_ref(), conv, result, f)
+    }
+
+    #[track_caller]
+    fn forward_measured(&self, x: &Tensor, _: Mode, f: Activation, over: Over) -> (Tensor, Option<TileMoments>) {
+        x.conv_transpose2d_measured(&self.weight.get(), value(&self.bias).as_ref(), self.geometry(x), f, over)
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {

@@ -2,7 +2,7 @@
 
 use super::init::Initializer;
 use super::{Mode, Module, Parameter, SpectralNorm};
-use crate::ops::Activation;
+use crate::ops::{Activation, Over, TileMoments};
 use crate::tensor::Tensor;
 
 /// y = x·wᵀ + b for `x [N, in]`, `w [out, in]`, `b [out]`.
@@ -28,14 +28,23 @@ impl Linear {
     }
 }
 
+impl Linear {
+    fn normalized_weight(&self, mode: Mode) -> Tensor {
+        self.spectral.as_ref().map_or_else(|| self.weight.get(), |s| s.of(&self.weight.get(), mode))
+    }
+}
+
 impl Module for Linear {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         self.forward_activated(x, mode, Activation::Identity)
     }
 
     fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
-        let weight = self.spectral.as_ref().map_or_else(|| self.weight.get(), |s| s.of(&self.weight.get(), mode));
-        x.linear_activated(&weight, super::conv::value(&self.bias).as_ref(), f)
+        x.linear_activated(&self.normalized_weight(mode), super::conv::value(&self.bias).as_ref(), f)
+    }
+
+    fn forward_measured(&self, x: &Tensor, mode: Mode, f: Activation, over: Over) -> (Tensor, Option<TileMoments>) {
+        x.linear_measured(&self.normalized_weight(mode), super::conv::value(&self.bias).as_ref(), f, over)
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

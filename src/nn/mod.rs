@@ -9,6 +9,7 @@ pub mod linear;
 pub mod norm;
 pub mod resample;
 pub mod residual;
+pub mod sequential;
 pub mod spectral;
 pub mod strips;
 
@@ -21,11 +22,12 @@ pub use linear::Linear;
 pub use norm::{AffineInstanceNorm, BatchNorm, Convention, InstanceNorm};
 pub use resample::{AvgPool, Blur, ReflectPad, Upsample, Upsampling};
 pub use residual::{GlobalSumPool, ResidualBlock};
+pub use sequential::{Residual, Sequential, normalized};
 pub use spectral::SpectralNorm;
 pub use strips::Strips;
 
-use crate::ops::Activation;
-use crate::tensor::{Tensor, is_recording};
+use crate::ops::{Activation, Over, TileMoments};
+use crate::tensor::Tensor;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A named place for a tensor that training replaces. Clones share the place.
@@ -100,6 +102,22 @@ pub trait Module: Send + Sync {
         f.of(&self.forward(x, mode))
     }
 
+    /// What the statistics of a normalisation are taken over, if it goes by those of its input in this mode.
+    fn statistics(&self, _mode: Mode) -> Option<Over> {
+        None
+    }
+
+    /// [`Module::forward_activated`] in front of such a normalisation: with the moments of the output, where the kernels that
+    /// compute it take them along.
+    fn forward_measured(&self, x: &Tensor, mode: Mode, f: Activation, _over: Over) -> (Tensor, Option<TileMoments>) {
+        (self.forward_activated(x, mode, f), None)
+    }
+
+    /// [`Module::forward_activated`] of such a normalisation, by those moments of x.
+    fn forward_normalized(&self, x: &Tensor, _moments: TileMoments, mode: Mode, f: Activation) -> Tensor {
+        self.forward_activated(x, mode, f)
+    }
+
     /// [`Module::forward_activated`] of one image in strips, to save memory: for applying, not for training. A layer that
     /// says nothing of its own joins the strips for as long as it works.
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
@@ -138,141 +156,4 @@ pub trait Module: Send + Sync {
 /// Puts `name.` before each name.
 pub fn prefixed(name: &str, entries: Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
     entries.into_iter().map(|(entry, p)| (format!("{name}.{entry}"), p)).collect()
-}
-
-/// x + f(x): a block with an identity skip (He et al. 2016).
-pub struct Residual(
-    /// f
-    pub Sequential,
-);
-
-impl Module for Residual {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        x + self.0.forward(x, mode)
-    }
-
-    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
-        let inner = self.0.forward_strips(x.clone(), mode, Activation::Identity);
-        x.zip(&inner, |x, inner| f.of(&(x + inner)))
-    }
-
-    fn parameters(&self) -> Vec<(String, Parameter)> {
-        self.0.parameters()
-    }
-
-    fn buffers(&self) -> Vec<(String, Parameter)> {
-        self.0.buffers()
-    }
-}
-
-/// Named layers, one after the other. Clones share them.
-#[derive(Clone, Default)]
-pub struct Sequential {
-    layers: Vec<(String, Arc<dyn Module>)>,
-    recomputes: bool,
-}
-
-impl Sequential {
-    /// A network without layers: the identity.
-    pub fn new() -> Sequential {
-        Sequential::default()
-    }
-
-    /// Appends a layer; its parameters are named `name.…`.
-    pub fn push(&mut self, name: impl Into<String>, layer: impl Module + 'static) {
-        self.layers.push((name.into(), Arc::new(layer)));
-    }
-
-    /// The same layers; with `yes`, stretches of about √(number of layers) of them are each computed again for the gradient
-    /// ([`recomputed`]): what is kept are the values between the stretches, and one stretch's inside at a time. The
-    /// numbers are the same.
-    #[must_use]
-    pub fn recomputing(self, yes: bool) -> Sequential {
-        Sequential { recomputes: yes, ..self }
-    }
-
-    /// The output, and what the layers of these names give on the way, in the layers' order.
-    #[track_caller]
-    pub fn forward_with(&self, x: &Tensor, mode: Mode, names: &[String]) -> (Tensor, Vec<Tensor>) {
-        let (mut y, mut between) = (x.clone(), Vec::new());
-        let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
-        if self.recomputes && is_recording() {
-            for stretch in self.stretches(wanted) {
-                let last = stretch.last().is_some_and(|(name, _)| wanted(name));
-                y = recomputed(Arc::new(Sequential { layers: stretch.to_vec(), recomputes: false }), &y, mode);
-                between.extend(last.then(|| y.clone()));
-            }
-            return (y, between);
-        }
-        let mut layers = self.layers.iter().peekable();
-        while let Some((name, layer)) = layers.next() {
-            // An activation is computed along with the layer before it, unless what lies between is asked for.
-            let follows = layers.next_if(|(_, next)| next.activation().is_some() && !wanted(name));
-            y = match follows.and_then(|(_, next)| next.activation()) {
-                Some(f) => layer.forward_activated(&y, mode, f),
-                None => layer.forward(&y, mode),
-            };
-            if wanted(follows.map_or(name, |(name, _)| name)) {
-                between.push(y.clone());
-            }
-        }
-        (y, between)
-    }
-
-    /// The output where `edit` may replace what each layer, told by its name, gives to the next.
-    pub fn forward_edited(&self, x: &Tensor, mode: Mode, edit: &mut dyn FnMut(&str, Tensor) -> Tensor) -> Tensor {
-        self.layers.iter().fold(x.clone(), |x, (name, layer)| edit(name, layer.forward(&x, mode)))
-    }
-
-    /// The layers in stretches of about √n; one ends behind each wanted layer, and none begins with an activation.
-    fn stretches(&self, wanted: impl Fn(&str) -> bool) -> Vec<&[(String, Arc<dyn Module>)]> {
-        let most = self.layers.len().isqrt().max(1);
-        let (mut stretches, mut first) = (Vec::new(), 0);
-        for (i, (name, _)) in self.layers.iter().enumerate() {
-            let next = self.layers.get(i + 1);
-            let activates = next.is_some_and(|(_, next)| next.activation().is_some());
-            if wanted(name) || next.is_none() || (i + 1 - first >= most && !activates) {
-                stretches.push(&self.layers[first..=i]);
-                first = i + 1;
-            }
-        }
-        stretches
-    }
-
-    /// What the layers of these names give, in the layers' order; nothing behind the last of them is computed.
-    #[track_caller]
-    pub fn features(&self, x: &Tensor, mode: Mode, names: &[String]) -> Vec<Tensor> {
-        let last = self.layers.iter().rposition(|(name, _)| names.contains(name));
-        let layers = last.map_or(Vec::new(), |last| self.layers[..=last].to_vec());
-        Sequential { layers, recomputes: self.recomputes }.forward_with(x, mode, names).1
-    }
-
-    fn named(&self, of: impl Fn(&dyn Module) -> Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
-        self.layers.iter().flat_map(|(name, layer)| prefixed(name, of(&**layer))).collect()
-    }
-}
-
-impl Module for Sequential {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.forward_with(x, mode, &[]).0
-    }
-
-    fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
-        let mut layers = self.layers.iter().peekable();
-        let mut y = x;
-        while let Some((_, layer)) = layers.next() {
-            let follows = layers.next_if(|(_, next)| next.activation().is_some());
-            let then = follows.and_then(|(_, next)| next.activation()).unwrap_or(Activation::Identity);
-            y = layer.forward_strips(y, mode, then);
-        }
-        y.map(|strip| f.of(strip))
-    }
-
-    fn parameters(&self) -> Vec<(String, Parameter)> {
-        self.named(|layer| layer.parameters())
-    }
-
-    fn buffers(&self) -> Vec<(String, Parameter)> {
-        self.named(|layer| layer.buffers())
-    }
 }

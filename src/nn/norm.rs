@@ -3,7 +3,7 @@
 use super::init::Initializer;
 use super::{Mode, Module, Parameter, Strips};
 use crate::autograd::once;
-use crate::ops::{Activation, Running};
+use crate::ops::{Activation, Over, Running, TileMoments};
 use crate::tensor::{Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,14 @@ impl BatchNorm {
     }
 
     /// f of x, and the moments of each of the batches in it, [2·batches, C]; running statistics move in the same pass.
-    fn train(&self, x: &Tensor, batches: usize, affine: [Option<&Tensor>; 2], f: Activation) -> (Tensor, Tensor) {
+    fn train(
+        &self,
+        x: &Tensor,
+        tiles: Option<TileMoments>,
+        batches: usize,
+        affine: [Option<&Tensor>; 2],
+        f: Activation,
+    ) -> (Tensor, Tensor) {
         let c = x.dim(1);
         let count = x.len() / (batches * c).max(1);
         let (keep, correction) = match self.convention {
@@ -56,11 +63,33 @@ impl BatchNorm {
         };
         let (mean, var) = (self.running_mean.get(), self.running_var.get());
         let running = Running { mean: &mean, var: &var, keep, correction };
-        let (y, all) = x.batch_norm_and_moments(batches, Some(running), affine, self.eps, f);
+        let (y, all) = x.batch_norm_measured(tiles, batches, Some(running), affine, self.eps, f);
         let row = |row: usize| no_grad(|| all.narrow(0, 2 * batches + row, 1).reshape([c]));
         self.running_mean.set(row(0));
         self.running_var.set(row(1));
         (y, all)
+    }
+
+    /// f of x, whose moments may have been taken along by the product that made it.
+    fn normalized(&self, x: &Tensor, tiles: Option<TileMoments>, mode: Mode, f: Activation) -> Tensor {
+        let (gamma, beta) = (self.gamma.get(), self.beta.get());
+        if mode == Mode::Inference {
+            let (mean, var) = (self.running_mean.get(), self.running_var.get());
+            return f.of(&x.batch_norm_with(&mean, &var, Some(&gamma), Some(&beta), self.eps));
+        }
+        let batches = mode.batches();
+        let affine = [Some(&gamma), Some(&beta)];
+        if !mode.trains() {
+            return x.batch_norm_measured(tiles, batches, None, affine, self.eps, f).0;
+        }
+        // Where a pass is computed again for its gradient, running statistics have moved already: its moments are kept.
+        let mut value = None;
+        let moments = once(|| {
+            let (y, moments) = self.train(x, tiles, batches, affine, f);
+            value = Some(y);
+            moments
+        });
+        value.unwrap_or_else(|| x.batch_norm_of_parts(batches, &moments, Some(&gamma), Some(&beta), self.eps, f))
     }
 }
 
@@ -70,24 +99,15 @@ impl Module for BatchNorm {
     }
 
     fn forward_activated(&self, x: &Tensor, mode: Mode, f: Activation) -> Tensor {
-        let (gamma, beta) = (self.gamma.get(), self.beta.get());
-        if mode == Mode::Inference {
-            let (mean, var) = (self.running_mean.get(), self.running_var.get());
-            return f.of(&x.batch_norm_with(&mean, &var, Some(&gamma), Some(&beta), self.eps));
-        }
-        let batches = mode.batches();
-        let affine = [Some(&gamma), Some(&beta)];
-        if !mode.trains() {
-            return x.batch_norm_and_moments(batches, None, affine, self.eps, f).0;
-        }
-        // Where a pass is computed again for its gradient, running statistics have moved already: its moments are kept.
-        let mut value = None;
-        let moments = once(|| {
-            let (y, moments) = self.train(x, batches, affine, f);
-            value = Some(y);
-            moments
-        });
-        value.unwrap_or_else(|| x.batch_norm_of_parts(batches, &moments, Some(&gamma), Some(&beta), self.eps, f))
+        self.normalized(x, None, mode, f)
+    }
+
+    fn statistics(&self, mode: Mode) -> Option<Over> {
+        (mode != Mode::Inference).then(|| Over::Batches(mode.batches()))
+    }
+
+    fn forward_normalized(&self, x: &Tensor, moments: TileMoments, mode: Mode, f: Activation) -> Tensor {
+        self.normalized(x, Some(moments), mode, f)
     }
 
     fn forward_strips(&self, x: Strips, mode: Mode, f: Activation) -> Strips {
@@ -123,6 +143,14 @@ impl Module for InstanceNorm {
         x.instance_norm_activated(self.eps, f)
     }
 
+    fn statistics(&self, _: Mode) -> Option<Over> {
+        Some(Over::Images)
+    }
+
+    fn forward_normalized(&self, x: &Tensor, moments: TileMoments, _: Mode, f: Activation) -> Tensor {
+        x.instance_norm_measured(Some(moments), self.eps, f)
+    }
+
     fn forward_strips(&self, x: Strips, _: Mode, f: Activation) -> Strips {
         x.normalized(None, None, self.eps, f)
     }
@@ -147,6 +175,15 @@ impl AffineInstanceNorm {
 impl Module for AffineInstanceNorm {
     fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
         x.instance_norm(Some(&self.gamma.get()), Some(&self.beta.get()), self.eps)
+    }
+
+    fn statistics(&self, _: Mode) -> Option<Over> {
+        Some(Over::Images)
+    }
+
+    fn forward_normalized(&self, x: &Tensor, moments: TileMoments, _: Mode, f: Activation) -> Tensor {
+        let y = x.instance_norm_measured(Some(moments), self.eps, Activation::Identity);
+        f.of(&y.channel_affine(Some(&self.gamma.get()), Some(&self.beta.get())))
     }
 
     fn parameters(&self) -> Vec<(String, Parameter)> {

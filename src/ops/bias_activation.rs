@@ -3,7 +3,7 @@
 use crate::cpu::math;
 use crate::cpu::parallel::{for_pieces, for_rows};
 use crate::error::Result;
-use crate::gpu::gemm::Finish;
+use crate::gpu::gemm::{self, Finish};
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, Kernel, KernelCall, grid};
 use crate::ops::conv2d::Conv2d;
@@ -112,15 +112,18 @@ pub(super) trait Product: Op + Copy {
     /// The axis of the result that a bias goes along.
     const CHANNELS: usize;
 
+    /// The products that compute y, of which each row is a channel: operand a is w, operand b is x.
+    fn by_channels(&self, x: &[&Shape], y: &Shape) -> Vec<gemm::Product>;
+
     /// As [`Op::gpu`], finished.
     fn gpu_finished(&self, gpu: &Gpu, x: &[GpuView], y: GpuView, finish: Finish) -> Result<()>;
 }
 
 /// y = f(x∘w + b), or without b, for the product ∘.
 #[derive(Clone, Copy, Debug)]
-struct Activated<P> {
-    product: P,
-    f: Activation,
+pub(super) struct Activated<P> {
+    pub product: P,
+    pub f: Activation,
 }
 
 impl<P: Product> Activated<P> {
@@ -209,6 +212,7 @@ impl<P: Product> Op for Activated<P> {
             channels,
             plane,
             by_column: P::CHANNELS + 1 == y.shape.rank(),
+            moments: None,
         };
         self.product.gpu_finished(gpu, &x[..2], y, finish)
     }
@@ -307,13 +311,21 @@ impl Op for ActivationGradient {
 }
 
 #[track_caller]
-fn activated<P: Product>(product: P, x: &Tensor, w: &Tensor, b: Option<&Tensor>, f: Activation) -> Tensor {
+pub(super) fn activated<P: Product>(product: P, x: &Tensor, w: &Tensor, b: Option<&Tensor>, f: Activation) -> Tensor {
     match b {
         _ if !f.derivative_follows_from_value() => f.of(&activated(product, x, w, b, Identity)),
         Some(b) => apply(Activated { product, f }, &[x, w, b]),
         None if f == Identity => apply(product, &[x, w]),
         None => apply(Activated { product, f }, &[x, w]),
     }
+}
+
+/// The product of a dense layer, of batches of one matrix.
+pub(super) const DENSE: Matmul = Matmul { transpose_a: false, transpose_b: true };
+
+/// A matrix as such a batch.
+pub(super) fn one_matrix(t: &Tensor) -> Tensor {
+    t.reshape([&[1], &t.shape()[..]].concat())
 }
 
 /// Layers' products, each with a bias a channel (if any) and an activation in the same pass.
@@ -346,8 +358,7 @@ impl Tensor {
     /// f of [`Tensor::linear`].
     #[track_caller]
     pub fn linear_activated(&self, w: &Tensor, b: Option<&Tensor>, f: Activation) -> Tensor {
-        let matrix = |t: &Tensor| t.reshape([&[1], &t.shape()[..]].concat());
-        let y = activated(Matmul { transpose_a: false, transpose_b: true }, &matrix(self), &matrix(w), b, f);
+        let y = activated(DENSE, &one_matrix(self), &one_matrix(w), b, f);
         y.reshape(&y.shape()[1..])
     }
 }

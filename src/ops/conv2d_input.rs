@@ -162,6 +162,10 @@ impl bias_activation::Product for Conv2dInput {
     const ACTIVATED: &'static str = "conv2d_input_activated";
     const CHANNELS: usize = 1;
 
+    fn by_channels(&self, x: &[&Shape], y: &Shape) -> Vec<Product> {
+        self.products(x[0], x[1], y)
+    }
+
     fn gpu_finished(&self, gpu: &Gpu, x: &[GpuView], y: GpuView, finish: Finish) -> Result<()> {
         let products = self.products(x[0].shape, x[1].shape, y.shape);
         let variant = tuning::choose(gpu, &products)?;

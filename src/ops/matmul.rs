@@ -88,6 +88,13 @@ impl bias_activation::Product for Matmul {
     const ACTIVATED: &'static str = "linear_activated";
     const CHANNELS: usize = 2;
 
+    fn by_channels(&self, x: &[&Shape], _: &Shape) -> Vec<Product> {
+        // The columns of y are the rows of its transpose.
+        let Product { m, n, k, depth, a, b, .. } = self.product(self.sizes(x[0], x[1]));
+        let y = Target { offset: 0, step_z: m * n, step_row: 1, steps: [n, 0, 0] };
+        vec![Product { m: n, n: m, k, depth, a: b, b: a, y }]
+    }
+
     fn gpu_finished(&self, gpu: &Gpu, x: &[GpuView], y: GpuView, finish: Finish) -> Result<()> {
         let Sizes { batch, m, n, k } = self.sizes(x[0].shape, x[1].shape);
         let product = self.product(Sizes { batch, m, n, k });

@@ -11,7 +11,7 @@ const LEAKY: Activation = LeakyRelu { slope: 0.2 };
 const RELU: Activation = LeakyRelu { slope: 0.0 };
 
 /// Multiples of ½, so that sums of products are multiples of ¼.
-fn halves(shape: impl Into<Shape>, seed: usize) -> (Shape, Range) {
+pub(super) fn halves(shape: impl Into<Shape>, seed: usize) -> (Shape, Range) {
     let value = |i: usize| ((i * i * seed + 3 * i) % 9) as f32 / 2.0 - 2.0;
     (shape.into(), Range::Exactly((0..97).map(value).collect()))
 }

@@ -6,9 +6,10 @@ mod params;
 mod tiles;
 
 use super::tuning::Variant;
-use super::{Gpu, GpuBuffer, Kernel, KernelCall};
+use super::{Gpu, GpuBuffer};
 use crate::error::Result;
 pub use params::Epilogue;
+pub use tiles::moment_tiles;
 
 /// A walk over one axis of an image: start + k·k_step + c·c_step, read as 0 unless below `len`.
 #[derive(Clone, Copy)]
@@ -93,11 +94,24 @@ pub struct Finish<'a> {
     pub plane: usize,
     /// Whether a channel is a column of the products; else it is a row of one of them.
     pub by_column: bool,
+    /// Statistics of y to be written beside it, where the kernels can ([`moment_tiles`]).
+    pub moments: Option<Moments<'a>>,
+}
+
+/// The moments of what each tile holds of each row of y, for so many stretches of equally many columns, which no tile crosses:
+/// [3, stretch, row, tile], how many elements, their mean, the sum of their squared distances from it.
+#[derive(Clone, Copy)]
+pub struct Moments<'a> {
+    /// From 1; divides the columns of every product.
+    pub stretches: usize,
+    /// Where they are written.
+    pub to: &'a GpuBuffer,
 }
 
 impl Finish<'_> {
     /// y = Σ.
-    pub const NONE: Finish<'static> = Finish { bias: None, f: (0, 0.0), channels: 1, plane: 1, by_column: false };
+    pub const NONE: Finish<'static> =
+        Finish { bias: None, f: (0, 0.0), channels: 1, plane: 1, by_column: false, moments: None };
 
     /// What kernels take, those of products with `rows` rows.
     pub fn epilogue(&self, rows: usize) -> Epilogue {
@@ -116,8 +130,10 @@ impl Finish<'_> {
         }
     }
 }
+
 /// From this on, `divide` of `gather.wgsl` is not exact.
 pub(super) const K_LIMIT: usize = 1 << 22;
+
 /// Computes products of the same two operands that together write each of y's `len` elements once, finished.
 ///
 /// # Panics
@@ -152,16 +168,5 @@ impl Call<'_> {
     /// What is bound as the bias: anything, if there is none.
     fn bias(&self) -> &GpuBuffer {
         self.finish.bias.unwrap_or(self.a)
-    }
-
-    fn run(
-        &self,
-        kernel: Kernel,
-        reads: &[&GpuBuffer],
-        y: &GpuBuffer,
-        params: &[u8],
-        workgroups: [u32; 3],
-    ) -> Result<()> {
-        self.gpu.run(&KernelCall { kernel, reads, writes: &[y], params, workgroups, label: self.label })
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct TileParams {
     pub column_tiles: u32,
     pub depth: u32,
     pub products: u32,
+    pub span: u32,
+    pub span_tiles: u32,
     pub epilogue: Epilogue,
 }
 

@@ -3,25 +3,55 @@
 use super::params::{CombineParams, TileParams};
 use super::{Call, Finish, Product};
 use crate::error::Result;
-use crate::gpu::tuning::MOST_TURNS;
-use crate::gpu::{GpuBuffer, Kernel, grid};
+use crate::gpu::tuning::{MOST_TURNS, Variant};
+use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
 use bytemuck::{bytes_of, cast_slice};
+
+/// How the `tile` kernel divides products that stand side by side in one grid.
+struct Grid {
+    /// Parts of k, each with partial sums of its own.
+    splits: usize,
+    row_tiles: usize,
+    /// Tiles of each stretch of columns that has statistics of its own.
+    span_tiles: usize,
+    depth: usize,
+}
+
+impl Grid {
+    fn new(gpu: &Gpu, quads: u32, fill: usize, products: &[Product], stretches: usize, len: usize) -> Grid {
+        let side = 32 * quads as usize;
+        let span_tiles = |p: &Product| (p.n / stretches).div_ceil(side);
+        let tiles = |p: &Product| p.m.div_ceil(side) * stretches * span_tiles(p) * p.depth;
+        let most = |of: &dyn Fn(&Product) -> usize| products.iter().map(of).max().unwrap_or(0);
+        let k = most(&|p| p.k);
+        let wanted = fill / products.iter().map(tiles).sum::<usize>().max(1);
+        // Not so many that the partial sums outweigh the operands or exceed a buffer.
+        let room = gpu.max_binding_bytes() as usize / (len * 4).max(1);
+        Grid {
+            splits: wanted.min(k / 256).min(room).clamp(1, 64).max(k.div_ceil(8 * MOST_TURNS)),
+            row_tiles: most(&|p| p.m.div_ceil(side)),
+            span_tiles: most(&span_tiles),
+            depth: most(&|p| p.depth),
+        }
+    }
+}
+
+/// How many tiles of each row of y, in each of so many stretches of its columns, these products tell the moments of
+/// ([`Finish::moments`]); none where the kernels cannot.
+pub fn moment_tiles(gpu: &Gpu, variant: Variant, products: &[Product], stretches: usize, len: usize) -> Option<usize> {
+    let Variant::Tile { quads, fill } = variant else { return None };
+    let grid = Grid::new(gpu, quads, fill, products, stretches, len);
+    (grid.splits == 1).then_some(grid.span_tiles * products.len())
+}
 
 impl Call<'_> {
     /// The `tile` kernel. Where the tiles are too few to fill a device, k is split too, into partial sums that are then
     /// added in order.
     pub(super) fn tiles(&self, quads: u32, fill: usize, products: &[Product], y: &GpuBuffer, len: usize) -> Result<()> {
-        let side = 32 * quads as usize;
-        let tiles = |p: &Product| p.m.div_ceil(side) * p.n.div_ceil(side) * p.depth;
-        let k = products.iter().map(|p| p.k).max().unwrap_or(0);
-        let wanted = fill / products.iter().map(tiles).sum::<usize>().max(1);
-        // Not so many that the partial sums outweigh the operands or exceed a buffer.
-        let room = self.gpu.max_binding_bytes() as usize / (len * 4).max(1);
-        let splits = wanted.min(k / 256).min(room).clamp(1, 64).max(k.div_ceil(8 * MOST_TURNS));
+        let stretches = self.finish.moments.map_or(1, |moments| moments.stretches);
+        let Grid { splits, row_tiles, span_tiles, depth } = Grid::new(self.gpu, quads, fill, products, stretches, len);
+        let column_tiles = stretches * span_tiles;
         let partials = if splits > 1 { Some(self.gpu.alloc((splits * len * 4) as u64)?) } else { None };
-        let count = |of: fn(&Product) -> usize| products.iter().map(of).max().unwrap_or(0);
-        let (row_tiles, column_tiles) = (count(|p| p.m).div_ceil(side), count(|p| p.n).div_ceil(side));
-        let depth = count(|p| p.depth);
         let params: Vec<TileParams> = products
             .iter()
             .map(|p| TileParams {
@@ -38,16 +68,25 @@ impl Call<'_> {
                 column_tiles: column_tiles as u32,
                 depth: depth as u32,
                 products: products.len() as u32,
+                span: (p.n / stretches) as u32,
+                span_tiles: span_tiles as u32,
                 epilogue: if splits > 1 { Finish::NONE } else { self.finish }.epilogue(p.m),
             })
             .collect();
-        self.run(
-            Kernel::new("gemm", "tile").constant("QUADS", quads.into()),
-            &[self.a, self.b, self.bias()],
-            partials.as_ref().unwrap_or(y),
-            cast_slice(&params),
-            grid((row_tiles * column_tiles * depth * splits * products.len()) as u64, 1),
-        )?;
+        let kernel = Kernel::new("gemm", "tile").constant("QUADS", quads.into());
+        let (kernel, moments) = match self.finish.moments {
+            Some(moments) if splits == 1 => (kernel.constant("MOMENTS", 1.0), Some(moments.to)),
+            _ => (kernel, None),
+        };
+        let to = partials.as_ref().unwrap_or(y);
+        self.gpu.run(&KernelCall {
+            kernel,
+            reads: &[self.a, self.b, self.bias()],
+            writes: &std::iter::once(to).chain(moments).collect::<Vec<_>>(),
+            params: cast_slice(&params),
+            workgroups: grid((row_tiles * column_tiles * depth * splits * products.len()) as u64, 1),
+            label: self.label,
+        })?;
         match partials {
             None => Ok(()),
             Some(partials) => self.combine(&partials, splits, y, len, false, self.finish),
@@ -70,7 +109,13 @@ impl Call<'_> {
             accumulate: accumulate.into(),
             epilogue: finish.epilogue(1),
         };
-        let reads = [partials, self.bias()];
-        self.run(Kernel::new("gemm", "combine"), &reads, y, bytes_of(&params), grid(len as u64, 64))
+        self.gpu.run(&KernelCall {
+            kernel: Kernel::new("gemm", "combine"),
+            reads: &[partials, self.bias()],
+            writes: &[y],
+            params: bytes_of(&params),
+            workgroups: grid(len as u64, 64),
+            label: self.label,
+        })
     }
 }

@@ -4,12 +4,15 @@ mod gradient;
 mod moments;
 mod sizes;
 mod statistics;
+mod tiles;
 mod value;
 mod whole;
 
 pub use moments::Running;
+pub(super) use sizes::Sizes;
 
 use crate::ops::bias_activation::Activation;
+use crate::ops::measured::TileMoments;
 use crate::shape::Shape;
 use crate::tensor::{Tensor, apply, no_grad};
 use moments::{Moments, Moving};
@@ -90,10 +93,35 @@ impl Tensor {
         eps: f64,
         f: Activation,
     ) -> (Tensor, Tensor) {
+        self.batch_norm_measured(None, parts, running, [gamma, beta], eps, f)
+    }
+
+    /// The same of the value of a product that took its moments along, over [`Over::Batches`](crate::ops::Over) of this number.
+    ///
+    /// # Panics
+    /// If the moments are of another value.
+    #[track_caller]
+    pub fn batch_norm_measured(
+        &self,
+        tiles: Option<TileMoments>,
+        parts: usize,
+        running: Option<Running>,
+        [gamma, beta]: [Option<&Tensor>; 2],
+        eps: f64,
+        f: Activation,
+    ) -> (Tensor, Tensor) {
         if check(self.shape(), parts).is_ok() {
             let (gamma, beta) = (self.ones_or(gamma), self.zeros_or(beta));
             let norm = BatchNorm { eps, slope: slope_of(f), parts };
-            if let Some([moments, y]) = whole::value(norm, self, [&gamma, &beta], running) {
+            let fused = match tiles {
+                Some(tiles) => {
+                    let own = tiles.sizes == Sizes::of(self.shape(), parts);
+                    assert!(own, "batch_norm: moments of {:?} (x {}, {parts} parts)", tiles.sizes, self.shape());
+                    tiles::value(norm, self, tiles, [&gamma, &beta], running)
+                }
+                None => whole::value(norm, self, [&gamma, &beta], running),
+            };
+            if let Some([moments, y]) = fused {
                 let y = y.made_by(norm, &[self, &moments, &gamma, &beta]);
                 return (if norm.slope == 1.0 { f.of(&y) } else { y }, moments);
             }
@@ -105,6 +133,29 @@ impl Tensor {
             None => self.moments_of_parts(parts),
         };
         (self.batch_norm_of_parts(parts, &moments, gamma, beta, eps, f), moments)
+    }
+
+    /// [`Tensor::instance_norm_activated`] of the value of a product that took its moments along over
+    /// [`Over::Images`](crate::ops::Over).
+    ///
+    /// # Panics
+    /// If the moments are of another value.
+    #[track_caller]
+    pub fn instance_norm_measured(&self, tiles: Option<TileMoments>, eps: f64, f: Activation) -> Tensor {
+        let Some(tiles) = tiles else { return self.instance_norm_activated(eps, f) };
+        let own = tiles.sizes == Sizes::of(self.shape(), self.dim(0));
+        assert!(own, "instance_norm: moments of {:?} (x {})", tiles.sizes, self.shape());
+        // A channel of an image lies where a channel of one image of so many channels would.
+        let rows = tiles.sizes.groups();
+        let x = self.reshape([1, rows, tiles.sizes.l]);
+        let (gamma, beta) = (x.ones_or(None), x.zeros_or(None));
+        let norm = BatchNorm { eps, slope: slope_of(f), parts: 1 };
+        let Some([moments, y]) = tiles::value(norm, &x, tiles, [&gamma, &beta], None) else {
+            return self.instance_norm_activated(eps, f);
+        };
+        let moments = no_grad(|| moments.reshape([2, rows]));
+        let y = y.made_by(norm, &[&x, &moments, &gamma, &beta]).reshape(self.shape());
+        if norm.slope == 1.0 { f.of(&y) } else { y }
     }
 
     fn ones_or(&self, gamma: Option<&Tensor>) -> Tensor {

@@ -127,12 +127,13 @@ impl Op for Moments {
             mean[0] = exact as f32;
             // Σ(v − m)² for the rounded mean m exceeds the variance by (m − mean)².
             let shift = exact - exact as f32 as f64;
-            var[0] = (vectorized(
+            let exact_var = vectorized(
                 #[inline(always)]
                 || sums::sum_of_squares(s.l, s.group(group).map(|run| &values[run]), exact as f32),
             ) / s.count() as f64
-                - shift * shift)
-                .max(0.0) as f32;
+                - shift * shift;
+            // Not by `max`, which would take a NaN for 0.
+            var[0] = if exact_var < 0.0 { 0.0 } else { exact_var as f32 };
         });
         self.moved(s, x, y);
     }

@@ -13,8 +13,8 @@ const MOST_CHUNKS: usize = 1 << 15;
 
 /// x as [parts·N, C, L]: batches that lie one behind the other, their images, channels, everything behind. Each channel of
 /// each part has statistics of its own: group number part·C + channel.
-#[derive(Clone, Copy)]
-pub(super) struct Sizes {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ops) struct Sizes {
     pub parts: usize,
     pub n: usize,
     pub c: usize,
@@ -135,7 +135,7 @@ impl Sizes {
         (self.l / 4).div_ceil(tuning::quads(gpu, self.count() * self.groups()) as usize).max(1)
     }
 
-    pub fn params(self, gpu: &Gpu, eps: f64, slope: f64) -> NormParams {
+    pub(super) fn params(self, gpu: &Gpu, eps: f64, slope: f64) -> NormParams {
         // Not more chunks than the combining invocation may loop over.
         let most = MOST_CHUNKS / self.parts;
         let chunk = CHUNK.max(self.count().div_ceil(most).next_multiple_of(4)).min(self.count().max(1));

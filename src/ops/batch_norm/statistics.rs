@@ -14,7 +14,7 @@ const MOST_SERIAL: usize = 1 << 16;
 impl Sizes {
     /// A statistics pass over all groups: by one workgroup a channel; by one invocation a channel; or in two kernels, a
     /// chunk of a group an invocation, then the chunks in order.
-    pub fn statistics(self, gpu: &Gpu, pass: &Pass, params: &NormParams, y: GpuView) -> Result<()> {
+    pub(super) fn statistics(self, gpu: &Gpu, pass: &Pass, params: &NormParams, y: GpuView) -> Result<()> {
         let kernel = |entry: &'static str| match pass.switch {
             (name, on) if !entry.contains(pass.unaffected) => {
                 Kernel::new(pass.shader, entry).constant(name, f64::from(u8::from(on)))

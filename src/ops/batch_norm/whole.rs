@@ -4,69 +4,46 @@
 use super::moments::Running;
 use super::sizes::{NormParams, Sizes};
 use super::value::BatchNorm;
-use crate::error::{Error, Result};
 use crate::gpu::tuning;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, KernelCall, grid};
+use crate::ops::results::results;
 use crate::shape::Shape;
-use crate::tensor::{Device, Storage, Tensor, profile};
+use crate::tensor::{Device, Tensor};
 
 /// Elements of a channel that a workgroup normalises about as fast as a second call would: 32 vec4s an invocation.
 const MOST: usize = 1 << 15;
 
+impl Sizes {
+    /// Whether x is normalised this way.
+    pub fn whole(self, gpu: &Gpu) -> bool {
+        let fits = (1..=MOST).contains(&(self.count() * self.parts)) && self.whole_quads(gpu);
+        fits && tuning::channel_by_workgroup(gpu)
+    }
+}
+
 /// The device, if it is a GPU on which x is normalised this way.
 fn suits(x: &Tensor, s: Sizes) -> Option<&Gpu> {
     match x.device() {
-        Device::Gpu(gpu) => {
-            let fits = (1..=MOST).contains(&(s.count() * s.parts)) && s.whole_quads(gpu);
-            (fits && tuning::channel_by_workgroup(gpu)).then_some(gpu)
-        }
+        Device::Gpu(gpu) => s.whole(gpu).then_some(gpu),
         _ => None,
     }
 }
 
-/// Two tensors that one kernel call writes, or why it failed in both.
-fn both(name: &'static str, gpu: &Gpu, call: Call, shapes: [Shape; 2]) -> [Tensor; 2] {
-    let device = Device::Gpu(gpu.clone());
-    let compute = || {
-        let mut reads = Vec::new();
-        for x in call.reads {
-            match x.storage() {
-                Storage::Gpu(buffer) => reads.push(buffer),
-                Storage::Failed(why) => return Err(why.to_string()),
-                _ => return Err(format!("{name}: inputs on different devices")),
-            }
-        }
-        run(gpu, &call, &reads, &shapes).map_err(|error| format!("{name}: {error}"))
-    };
-    let all: Vec<&Shape> = call.reads.iter().map(|x| x.shape()).chain(&shapes).collect();
-    let storages = match profile::measured(name, &device, &all, || 0.0, compute) {
-        Ok(buffers) => buffers.map(Storage::Gpu),
-        Err(why) => [(); 2].map(|()| Storage::Failed(why.as_str().into())),
-    };
-    let [first, second] = storages;
-    let [of_first, of_second] = shapes;
-    [Tensor::leaf(&device, of_first, first), Tensor::leaf(&device, of_second, second)]
-}
-
-struct Call<'a> {
+/// One workgroup a channel, which writes two results.
+fn run(
+    name: &'static str,
+    gpu: &Gpu,
     kernel: Kernel,
-    reads: &'a [&'a Tensor],
+    reads: &[&Tensor],
     params: NormParams,
-    channels: usize,
-}
-
-fn run(gpu: &Gpu, call: &Call, reads: &[&GpuBuffer], shapes: &[Shape; 2]) -> Result<[GpuBuffer; 2], Error> {
-    let [first, second] = shapes.each_ref().map(|shape| gpu.alloc(shape.len() as u64 * 4));
-    let written = [first?, second?];
-    gpu.run(&KernelCall {
-        kernel: call.kernel.clone(),
-        reads,
-        writes: &[&written[0], &written[1]],
-        params: bytemuck::bytes_of(&call.params),
-        workgroups: grid(call.channels as u64, 1),
-        label: "batch_norm",
-    })?;
-    Ok(written)
+    shapes: [Shape; 2],
+) -> [Tensor; 2] {
+    let workgroups = grid(params.c.into(), 1);
+    let params = bytemuck::bytes_of(&params);
+    let run = |reads: &[&GpuBuffer], writes: [&GpuBuffer; 2]| {
+        gpu.run(&KernelCall { kernel, reads, writes: &writes, params, workgroups, label: "batch_norm" })
+    };
+    results(name, gpu, reads, shapes, || 0.0, run)
 }
 
 /// The moments of x (and what becomes of `running`, in two rows more), and `norm` of x; none where x is not for this kernel.
@@ -93,8 +70,8 @@ pub(super) fn value(
         return None;
     }
     let kernel = Kernel::new("batch_norm_whole", "value").constant("moves", f64::from(u8::from(running.is_some())));
-    let call = Call { kernel, reads: &[x, gamma, beta, mean, var], params, channels: s.c };
-    Some(both("batch_norm", gpu, call, [[rows, s.c].into(), x.shape().clone()]))
+    let shapes = [[rows, s.c].into(), x.shape().clone()];
+    Some(run("batch_norm", gpu, kernel, &[x, gamma, beta, mean, var], params, shapes))
 }
 
 /// The sums of `batch_norm_sums` and the gradient by x; none where x is not for this kernel. y is looked at only where `norm` has
@@ -105,7 +82,7 @@ pub(super) fn gradient(norm: BatchNorm, [x, moments, gamma, dy, y]: [&Tensor; 5]
     let params = s.params(gpu, norm.eps, norm.slope);
     let activated = f64::from(u8::from(norm.slope != 1.0));
     let kernel = Kernel::new("batch_norm_whole", "gradient").constant("activated", activated);
-    let call = Call { kernel, reads: &[x, moments, gamma, dy, y], params, channels: s.c };
     let rows = if s.parts == 1 { 2 } else { 2 + 2 * s.parts };
-    Some(both("batch_norm_gradient", gpu, call, [[rows, s.c].into(), x.shape().clone()]))
+    let shapes = [[rows, s.c].into(), x.shape().clone()];
+    Some(run("batch_norm_gradient", gpu, kernel, &[x, moments, gamma, dy, y], params, shapes))
 }
