@@ -9,12 +9,15 @@ use toile::rng::{Domain, Stream};
 use toile::{Device, Tensor};
 
 /// Ops that need their operands whole. All others work at any size.
-const WHOLE: [&str; 22] = [
+const WHOLE: [&str; 25] = [
     "matmul",
     "linear",
     "linear_activated",
     "conv2d_activated",
     "conv2d_input_activated",
+    "conv2d_measured",
+    "conv2d_input_measured",
+    "linear_measured",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
