@@ -168,7 +168,7 @@ fn tile(
 //!end
 //!repeat m 0..MOMENTS
         // In two passes, through what was the operands' memory: the mean, as a distance from the tile's first column, which keeps
-        // its digits where values lie far from 0; the squares around it. Halves of a row's columns are added up in a fixed order.
+        // its digits where values lie far from 0; the squares around it. The eight shares of a row are added up in order.
         let count = min(limit - min(first_column, limit), 32u * QUADS);
         let ahead = vec4<u32>(0u, 1u, 2u, 3u);
         if across == 0u {

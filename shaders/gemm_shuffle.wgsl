@@ -10,27 +10,17 @@
 const OWN: u32 = 2u;
 const SHARE: u32 = 4u;
 
-@group(0) @binding(0) var<storage, read> bias: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> params: array<PanelParams>;
-@group(0) @binding(3) var panels: texture_2d<f32>;
-
 @compute @workgroup_size(8)
 fn shuffle(
     @builtin(workgroup_id) wid: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let all = linear_group(wid, groups);
-    let stride = params[0].stride;
-    let p = params[min(all / stride, params[0].products - 1u)];
-    let id = all % stride;
-    let row_block = id % p.row_blocks;
-    let column_block = id / p.row_blocks % p.column_blocks;
-    let z = id / (p.row_blocks * p.column_blocks);
-    if all / stride < p.products && z < p.depth {
-        var at_a = p.base_a + (z * p.row_blocks + row_block) * p.k * ROWS;
-        var at_b = p.base_b + (z * p.column_blocks + column_block) * p.k * 8u * COLUMNS + lane;
+    let block = block_of(linear_group(wid, groups));
+    let p = params[block.product];
+    if block.exists {
+        var at_a = p.base_a + (block.z * p.row_blocks + block.row) * p.k * ROWS;
+        var at_b = p.base_b + (block.z * p.column_blocks + block.column) * p.k * 8u * COLUMNS + lane;
 //!repeat c 0..COLUMNS
 //!repeat r 0..ROWS
 //!repeat i 0..4
@@ -67,25 +57,25 @@ fn shuffle(
             at_a += OWN * 8u;
             at_b += OWN * SHARE * 8u * COLUMNS;
         }
-        let out = p.y.offset + (p.z_start + z) * p.y.step_z;
+        let out = p.y.offset + (p.z_start + block.z) * p.y.step_z;
         let e = p.epilogue;
 //!repeat r 0..ROWS
 //!repeat i 0..4
-        let channel_${r}_$i = row_channel(e, p.z_start + z, (row_block * ROWS + $r) * 4u + $i, p.m);
+        let channel_${r}_$i = row_channel(e, p.z_start + block.z, (block.row * ROWS + $r) * 4u + $i, p.m);
         let shift_${r}_$i = select(0.0, bias[channel_${r}_$i], e.by == BY_ROW);
 //!end
 //!end
 //!repeat c 0..COLUMNS
 //!repeat j 0..4
         {
-            let column = p.c_start + (column_block * COLUMNS + $c) * 32u + lane * 4u + $j;
+            let column = p.c_start + (block.column * COLUMNS + $c) * 32u + lane * 4u + $j;
             let at = out + scatter_column(p.y, column);
             let shift = select(0.0, bias[column_channel(e, column, p.n)], e.by == BY_COLUMN);
             if column < p.n {
 //!repeat r 0..ROWS
 //!repeat i 0..4
                 {
-                    let row = (row_block * ROWS + $r) * 4u + $i;
+                    let row = (block.row * ROWS + $r) * 4u + $i;
                     if row < p.m {
                         y[at + row * p.y.step_row] = bent(e, sum_${r}_${i}_$c[$j] + shift_${r}_$i + shift);
                     }
@@ -96,14 +86,6 @@ fn shuffle(
         }
 //!end
 //!end
-        const SUMS = 16u * ROWS * COLUMNS;
-        for (var i = select(SUMS, 0u, is_curved(e)); i < SUMS; i++) {
-            let row = row_block * ROWS * 4u + i / (4u * COLUMNS);
-            let column = p.c_start + (column_block * COLUMNS + i / 4u % COLUMNS) * 32u + lane * 4u + i % 4u;
-            if row < p.m && column < p.n {
-                let at = out + scatter_column(p.y, column) + row * p.y.step_row;
-                y[at] = activation(e.f, y[at], e.slope);
-            }
-        }
+        bend_written(p, block, lane, out);
     }
 }

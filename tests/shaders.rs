@@ -128,6 +128,19 @@ fn barriers_are_where_workgroup_memory_is_handed_over() {
     assert!(seen > 0, "no shader writes workgroup memory");
 }
 
+#[test]
+fn moments_are_handed_over_behind_three_more_barriers() {
+    let barriers = |moments: f64| {
+        let (assembled, _) = Kernel::new("gemm", "tile").constant("MOMENTS", moments).assemble().unwrap();
+        let module = parsed(&assembled.source);
+        let entry = module.entry_points.iter().find(|entry| entry.name == "tile").unwrap();
+        let (mut barriers, mut writes) = (0, 0);
+        count(&entry.function.body, &entry.function, &[], &mut barriers, &mut writes);
+        barriers
+    };
+    assert_eq!(barriers(1.0), barriers(0.0) + 3);
+}
+
 /// Barriers, and stores to workgroup memory.
 fn count(
     body: &naga::Block,
