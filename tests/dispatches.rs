@@ -1,11 +1,12 @@
 //! The number of kernel calls of a training step, which a GPU's driver charges for one by one.
 
 use crate::devices;
+use toile::autograd::grad;
 use toile::bench::{Work, Workload};
 use toile::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions};
 use toile::models::layers::{LayerSpec, build};
 use toile::nn::init::Initializer;
-use toile::nn::{ConvPadding, Convention, Init, Mode, Module};
+use toile::nn::{ConvPadding, Convention, Init, Mode, Module, Sequential};
 use toile::rng::{Domain, Stream};
 use toile::{Device, Tensor};
 
@@ -35,16 +36,39 @@ fn a_dcgan_step_takes_few_calls_on_software_and_on_hardware_adapters() {
     assert!((50..=98).contains(&hardware), "{hardware} calls with a GPU's kernels");
 }
 
-/// Kernel calls of a pass through a layer and the normalisation behind it, and what it gives.
-fn pass(gpu: &Gpu, layers: &[LayerSpec], x: &[usize]) -> (u64, Vec<f32>) {
+/// A layer and the normalisation behind it, and an input.
+fn network(gpu: &Gpu, layers: &[LayerSpec], x: &[usize]) -> (Sequential, Tensor) {
     let device = Device::Gpu(gpu.clone());
     let network = build(layers, &x[1..], &mut Initializer::new(&device, Init::GlorotUniform, 7, 0)).expect("it fits");
-    let values = Stream::new(1, Domain::Test, 0).normal_vec(x.iter().product());
-    let x = Tensor::new(&device, x, &values);
-    // Constants are uploaded; only kernels count.
+    (network, normal(&device, x, 1))
+}
+
+fn normal(device: &Device, shape: &[usize], seed: u64) -> Tensor {
+    Tensor::new(device, shape, &Stream::new(seed, Domain::Test, 0).normal_vec(shape.iter().product()))
+}
+
+/// Kernel calls of a pass, and what it gives. (Constants are uploaded.)
+fn pass(gpu: &Gpu, layers: &[LayerSpec], x: &[usize]) -> (u64, Vec<f32>) {
+    let (network, x) = network(gpu, layers, x);
     let before = gpu.stats().dispatches;
     let y = network.forward(&x, Mode::Train);
     (gpu.stats().dispatches - before, y.to_vec().expect("the pass runs"))
+}
+
+/// The gradient of a weighted sum of the output by the input, behind it what running statistics have become.
+fn gradient(gpu: &Gpu, layers: &[LayerSpec], x: &[usize], recomputes: bool) -> Vec<f32> {
+    let (network, x) = network(gpu, layers, x);
+    let network = network.recomputing(recomputes);
+    let y = network.forward(&x, Mode::Train);
+    let [dx] = grad(&(&y * normal(x.device(), y.shape(), 2)).sum(), [&x]);
+    let running = network.buffers().into_iter().map(|(_, place)| place.get());
+    [dx].into_iter().chain(running).flat_map(|t| t.to_vec().expect("the pass runs")).collect()
+}
+
+#[track_caller]
+fn close(what: &str, got: &[f32], want: &[f32]) {
+    let far = got.iter().zip(want).find(|(got, want)| (**got - **want).abs() > 2e-5 * (1.0 + want.abs()));
+    assert_eq!((got.len(), far), (want.len(), None), "{what}");
 }
 
 #[test]
@@ -76,7 +100,13 @@ fn on_a_gpu_a_product_takes_the_statistics_of_the_normalisation_behind_it_along(
         gpu.tune_as(Some(AdapterKind::Discrete));
         let (calls, values) = pass(&gpu, &layers, &x);
         assert_eq!(calls, 2, "{what}: a product and a normalisation");
-        let far = values.iter().zip(&expected).find(|(got, want)| (**got - **want).abs() > 1e-5 * (1.0 + want.abs()));
-        assert_eq!(far, None, "{what}: {} values", values.len());
+        close(what, &values, &expected);
+        if x.iter().product::<usize>() < 10_000 {
+            gpu.tune_as(Some(AdapterKind::Software));
+            let expected = gradient(&gpu, &layers, &x, false);
+            gpu.tune_as(Some(AdapterKind::Discrete));
+            close(&format!("{what}, gradient"), &gradient(&gpu, &layers, &x, false), &expected);
+            close(&format!("{what}, recomputed"), &gradient(&gpu, &layers, &x, true), &expected);
+        }
     }
 }
