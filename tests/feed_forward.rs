@@ -11,7 +11,7 @@ use toile::train::run::{Start, Training};
 use toile::train::{AnyRecipe, FeedForward, FeedForwardRecipe, Observer, Row, RunFolder, train_any};
 use toile::{Device, Tensor};
 
-struct Silent;
+pub struct Silent;
 
 impl Observer for Silent {
     fn begin(&mut self, _: &Start) {}
@@ -20,7 +20,7 @@ impl Observer for Silent {
 }
 
 /// A picture of stripes on disk.
-fn stripes(folder: &Path, [h, w]: [u32; 2]) -> String {
+pub fn stripes(folder: &Path, [h, w]: [u32; 2]) -> String {
     let path = folder.join(format!("stripes-{w}x{h}.png"));
     image::RgbImage::from_fn(w, h, |x, y| image::Rgb([if (x + y) % 8 < 4 { 220 } else { 30 }, 90, (3 * x) as u8]))
         .save(&path)

@@ -139,9 +139,6 @@ fn absolute(source: &str) -> String {
 
 /// Says what memory the run will take, and refuses what does not fit.
 fn announce_memory(recipe: &AnyRecipe, device: &crate::Device, quiet: bool) -> Result<()> {
-    if let AnyRecipe::FeedForward(_) = recipe {
-        return Ok(()); // not estimated
-    }
     let estimate = memory::estimate(recipe, device)?;
     estimate.check(recipe, device)?;
     if !quiet {

@@ -1,5 +1,17 @@
 //! A stable 64-bit hash (FNV-1a) that tells one data set from another, equal on every machine and in every version.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// How much of a file is read at a time, whole words: 1 MiB.
+const PART: u64 = 1 << 20;
+
+/// Fewer than eight bytes as a number.
+fn rest(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+}
+
 /// Collects what identifies a data set; [`text`](Fingerprint::text) ends it.
 ///
 /// It guards against accidents (another folder, another seed), not against forgery.
@@ -23,8 +35,28 @@ impl Fingerprint {
         for word in &mut words {
             self = self.number(u64::from_le_bytes(word.try_into().expect("chunks of eight")));
         }
-        let rest = words.remainder().iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-        self.number(rest).number(bytes.len() as u64)
+        self.number(rest(words.remainder())).number(bytes.len() as u64)
+    }
+
+    /// Adds all bytes of a file, as [`bytes`](Fingerprint::bytes) does, without holding them all.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn file(mut self, path: &Path) -> std::io::Result<Fingerprint> {
+        let (mut file, mut part, mut length) = (File::open(path)?, Vec::new(), 0);
+        loop {
+            part.clear();
+            file.by_ref().take(PART).read_to_end(&mut part)?;
+            length += part.len() as u64;
+            let mut words = part.chunks_exact(8);
+            for word in &mut words {
+                self = self.number(u64::from_le_bytes(word.try_into().expect("chunks of eight")));
+            }
+            // A part that is not full is the last: only it has a rest.
+            if (part.len() as u64) < PART {
+                return Ok(self.number(rest(words.remainder())).number(length));
+            }
+        }
     }
 
     /// Adds one number.
@@ -54,6 +86,13 @@ mod tests {
             let mut changed = data.clone();
             changed[i] ^= 128;
             assert_ne!(of(&[&data]), of(&[&changed]), "byte {i}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for length in [0, 5, 8, 1 << 20, (1 << 20) + 3] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i * 7 + i / 256) as u8).collect();
+            std::fs::write(file.path(), &bytes).unwrap();
+            let read = Fingerprint::new("test").file(file.path()).unwrap().text();
+            assert_eq!(read, of(&[&bytes]), "{length} bytes");
         }
         // Pinned: a run started with one version goes on in the next.
         assert_eq!(of(&[b"a stable text"]), "test-9be26020feaf7771");

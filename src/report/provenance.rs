@@ -113,8 +113,8 @@ fn numbered(role: &str, number: usize) -> String {
 /// # Errors
 /// A file that cannot be read.
 pub fn file_hash(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io("cannot read the image", path, error))?;
-    Ok(Fingerprint::new("file").bytes(&bytes).text())
+    let hashed = Fingerprint::new("file").file(path);
+    Ok(hashed.map_err(|error| Error::io("cannot read", path, error))?.text())
 }
 
 #[cfg(test)]

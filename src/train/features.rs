@@ -2,9 +2,9 @@
 
 use super::classifier;
 use super::folder::RunFolder;
-use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 use crate::models::FeatureNetwork;
+use crate::report::file_hash;
 use crate::tensor::Device;
 use std::path::Path;
 
@@ -27,6 +27,5 @@ pub fn open_features(name: &str, seed: u64, device: &Device) -> Result<(FeatureN
         return Err(Error::Usage(format!("features {name:?}: it {why}")));
     }
     let network = FeatureNetwork::open(path, device)?;
-    let bytes = std::fs::read(path).map_err(|error| Error::io("cannot read", path, error))?;
-    Ok((network, Fingerprint::new("file").bytes(&bytes).text()))
+    Ok((network, file_hash(path)?))
 }

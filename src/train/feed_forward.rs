@@ -4,12 +4,13 @@ use super::adain;
 use super::checkpoint;
 use super::features::open_features;
 use super::folder::RunFolder;
-use super::johnson;
+use super::gradients;
+use super::johnson::{self, JohnsonConfig};
+use super::memory::check_picture;
 use super::picture::Picture as ContentPicture;
 use super::recipe::{FeedForwardRecipe, Style};
 use super::run::{Picture, Training};
 use super::translation::Losses;
-use super::{gradients, recipe};
 use crate::data::{DataSpec, Loader, LoaderOptions, Source, licences_of_source, open};
 use crate::error::{Error, Result};
 use crate::models::{DecoderSpec, FeatureNetwork};
@@ -61,10 +62,15 @@ impl Encoder {
         Ok(Encoder { network, factors: vec![1.0; layers.len()], layers, content, styles, scales })
     }
 
+    /// The mean size of each layer's values on images.
+    fn sizes(&self, images: &Tensor) -> Result<Vec<f64>> {
+        let found = no_grad(|| self.network.features(images, &self.layers))?;
+        found.into_iter().map(|x| no_grad(|| x.abs().mean()).item()).collect()
+    }
+
     fn measure(&mut self, images: &Tensor) -> Result<()> {
         let mut sizes = Vec::new();
-        for (layer, x) in self.layers.iter().zip(no_grad(|| self.network.features(images, &self.layers))?) {
-            let size = no_grad(|| x.abs().mean()).item()?;
+        for (layer, size) in self.layers.iter().zip(self.sizes(images)?) {
             if !(size > 0.0 && size.is_finite()) {
                 let why = format!("{layer} of {} has a mean size of {size} on the data", self.network.name());
                 return Err(Error::Invalid(why));
@@ -150,6 +156,11 @@ fn build(recipe: &FeedForwardRecipe, device: &Device) -> Result<Built> {
         }
         Style::Johnson(config) => (config.network.build(&mut init), 4),
     };
+    let [h, w] = recipe.data.size;
+    if !h.is_multiple_of(multiple) || !w.is_multiple_of(multiple) {
+        let message = format!("[{h}, {w}]: must be multiples of {multiple} for these features");
+        return Err(Error::Recipe { file: recipe.name.clone(), key: "data.size".into(), message });
+    }
     Ok(Built { encoder, network, multiple, features: identity })
 }
 
@@ -171,6 +182,36 @@ pub struct FeedForward {
     loaders: Vec<Loader>,
 }
 
+/// Goes through what a run does, on images without content, for an estimate of its memory: features are measured, two updates, a
+/// picture. Gives the state that a checkpoint holds.
+///
+/// # Errors
+/// As [`FeedForward::new`].
+pub(super) fn rehearse(recipe: &FeedForwardRecipe, device: &Device) -> Result<Vec<(String, Parameter)>> {
+    let built = build(recipe, device)?;
+    let [h, w] = recipe.data.size;
+    let images = |count: usize| Tensor::zeros(device, [count, 3, h, w]);
+    built.encoder.sizes(&images(MEASURED.min(open(&recipe.data)?.len())))?;
+    let targets = match &recipe.objective {
+        Style::Adain(_) => Vec::new(),
+        Style::Johnson(config) => johnson::style_targets(&built.encoder, &style_picture(config)?.tensor(device))?,
+    };
+    let mut optimizer = Adam::new(recipe.optimizer, built.network.parameters());
+    // As many batches as there are loaders.
+    let styled = matches!(recipe.objective, Style::Adain(_));
+    for _ in 0..2 {
+        let batches: Vec<Tensor> = (0..if styled { 2 } else { 1 }).map(|_| images(recipe.train.batch)).collect();
+        built.update(&mut optimizer, &recipe.objective, &batches, &targets)?;
+    }
+    let styles: Vec<_> = styled.then(|| (images(SHOWN), 1.0)).into_iter().collect();
+    built.apply(&images(SHOWN), &styles, 1.0)?;
+    Ok([weights(&built), prefixed("optimizer.network", optimizer.state())].concat())
+}
+
+fn style_picture(config: &JohnsonConfig) -> Result<ContentPicture> {
+    ContentPicture::read(Path::new(&config.style), Some(config.style_size))
+}
+
 impl FeedForward {
     /// Opens the data, the feature network and Johnson's style, and builds the network.
     ///
@@ -178,11 +219,6 @@ impl FeedForward {
     /// What cannot be read, layers that there are not, images of a size that does not suit the network.
     pub fn new(recipe: &FeedForwardRecipe, device: &Device) -> Result<FeedForward> {
         let mut built = build(recipe, device)?;
-        let [h, w] = recipe.data.size;
-        if !h.is_multiple_of(built.multiple) || !w.is_multiple_of(built.multiple) {
-            let message = format!("[{h}, {w}]: must be multiples of {} for these features", built.multiple);
-            return Err(Error::Recipe { file: recipe.name.clone(), key: "data.size".into(), message });
-        }
         let source = open(&recipe.data)?;
         built.encoder.measure(&load(&*source, 0, MEASURED.min(source.len()), device)?)?;
         // Garments of another seed are not trained on.
@@ -191,9 +227,8 @@ impl FeedForward {
         let style = match &recipe.objective {
             Style::Adain(_) => None,
             Style::Johnson(config) => {
-                let path = Path::new(&config.style);
-                let picture = ContentPicture::read(path, Some(config.style_size))?.tensor(device);
-                Some((johnson::style_targets(&built.encoder, &picture)?, file_hash(path)?))
+                let picture = style_picture(config)?.tensor(device);
+                Some((johnson::style_targets(&built.encoder, &picture)?, file_hash(Path::new(&config.style))?))
             }
         };
         let optimizer = Adam::new(recipe.optimizer, built.network.parameters());
@@ -252,19 +287,8 @@ impl Training for FeedForward {
             images.push(Tensor::new(&self.device, [n, 3, h, w], &loader.next()?.images));
         }
         self.optimizer.set_lr(self.recipe.optimizer.lr * self.recipe.schedule.factor(step));
-        let Built { encoder, network, .. } = &self.built;
-        let [loss, content, style] = match (&self.recipe.objective, &self.style, &images[..]) {
-            (Style::Adain(config), _, [content, style]) => adain::losses(encoder, network, config, content, style)?,
-            (Style::Johnson(config), Some((targets, _)), [content]) => {
-                johnson::losses(encoder, network, config, content, targets)?
-            }
-            _ => unreachable!("a method's loaders and style are made with it"),
-        };
-        let losses = vec![("loss", loss.detach()), ("content", content.detach()), ("style", style.detach())];
-        drop((content, style));
-        let gradients = gradients(loss, network);
-        self.optimizer.step(&gradients)?;
-        Ok(losses)
+        let targets = self.style.as_ref().map_or(&[][..], |(targets, _)| targets);
+        self.built.update(&mut self.optimizer, &self.recipe.objective, &images, targets)
     }
 
     fn state(&self) -> Vec<(String, Parameter)> {
@@ -306,6 +330,21 @@ impl Training for FeedForward {
 }
 
 impl Built {
+    /// One update: on contents and styles by AdaIN, on contents by Johnson, whose style has these targets.
+    fn update(&self, optimizer: &mut Adam, method: &Style, images: &[Tensor], targets: &[Tensor]) -> Result<Losses> {
+        let Built { encoder, network, .. } = self;
+        let [loss, content, style] = match (method, images) {
+            (Style::Adain(config), [content, style]) => adain::losses(encoder, network, config, content, style)?,
+            (Style::Johnson(config), [content]) => johnson::losses(encoder, network, config, content, targets)?,
+            _ => unreachable!("a method's loaders are made with it"),
+        };
+        let losses = vec![("loss", loss.detach()), ("content", content.detach()), ("style", style.detach())];
+        drop((content, style));
+        let gradients = gradients(loss, network);
+        optimizer.step(&gradients)?;
+        Ok(losses)
+    }
+
     /// Images restyled: AdaIN by `styles`, whose weights have the sum 1, at a strength; Johnson by its own.
     fn apply(&self, content: &Tensor, styles: &[(Tensor, f64)], strength: f64) -> Result<Tensor> {
         no_grad(|| {
@@ -390,11 +429,7 @@ impl Transfer {
         };
         // The widest layers are at full size: one being read, one written, one padded, and a convolution's own.
         let needed = (4 * 4 * widest as u64).saturating_mul((h * w) as u64);
-        if let Some(free) = recipe::available_memory().filter(|free| needed > *free) {
-            let (needed, free) = (needed >> 20, free >> 20);
-            let why = format!("{w}x{h} pixels take about {needed} MiB, but {free} MiB are free: take a smaller --size");
-            return Err(Error::file(path, why));
-        }
+        check_picture(path, [h, w], needed, "take a smaller --size")?;
         let sum: f64 = styles.iter().map(|(_, weight)| weight).sum();
         let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.tensor(&self.device), weight / sum)).collect();
         self.built.apply(&content.tensor(&self.device), &styles, strength)?.to_vec()

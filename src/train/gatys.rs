@@ -1,5 +1,7 @@
 //! One picture in the style of another by optimising its pixels (Gatys et al. 2016).
 
+use super::features::open_features;
+use super::memory::check_picture;
 use crate::autograd::grad_consuming;
 use crate::error::{Error, Result};
 use crate::models::FeatureNetwork;
@@ -7,7 +9,9 @@ use crate::nn::Parameter;
 use crate::ops::losses::{GramNorm, gram_matrix, mse, total_variation_l2};
 use crate::optim::lbfgs::minimise;
 use crate::optim::{Adam, AdamConfig, AdamConvention, LbfgsConfig};
-use crate::tensor::{Tensor, no_grad};
+use crate::tensor::plan::{is_planning, plan};
+use crate::tensor::{Device, Tensor, no_grad};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What counts, and how much.
@@ -74,6 +78,7 @@ impl<'a> Distance<'a> {
     ) -> Result<Distance<'a>> {
         let of = |image: &Tensor, names: &[String]| no_grad(|| network.features(image, names));
         let size = |layer: &str, x: &Tensor| match no_grad(|| x.abs().mean()).item()? {
+            _ if is_planning() => Ok(1.0),
             size if size > 0.0 && size.is_finite() => Ok(1.0 / size),
             size => {
                 let why = format!("{layer} of {} has a mean size of {size}: take other layers", network.name());
@@ -144,6 +149,41 @@ impl<'a> Distance<'a> {
         let [total, content, style] = parts;
         Ok((Losses { total: total.item()?, content: content.item()?, style: style.item()? }, dx))
     }
+}
+
+/// The bytes that the evaluations take for pictures of these heights and widths, by features opened as
+/// [`open_features`] does: tensors at the fullest point, and what L-BFGS remembers. On a GPU, too, counted as on `cpu`.
+///
+/// # Errors
+/// As [`open_features`] and [`Distance::new`].
+pub fn memory(
+    (features, seed): (&str, u64),
+    weights: &Weights,
+    [content, style]: [[usize; 2]; 2],
+    (rule, evaluations): (Rule, usize),
+) -> Result<u64> {
+    let (walked, planned) = plan(|| -> Result<()> {
+        let image = |[h, w]: [usize; 2]| Tensor::zeros(&Device::Cpu, [1, 3, h, w]);
+        let (network, _) = open_features(features, seed, &Device::Cpu)?;
+        let distance = Distance::new(&network, weights.clone(), &image(content), &image(style))?;
+        (0..2).try_for_each(|_| distance.evaluate(&image(content)).map(|_| ()))
+    });
+    walked?;
+    let numbers = 3 * (content[0] * content[1]) as u64;
+    Ok(planned.resident
+        + match rule {
+            Rule::Adam { .. } => 4 * 4 * numbers, // moments, the gradient, the best picture
+            // Two f32 a step that is remembered; points, gradients and directions in f64.
+            Rule::Lbfgs(config) => numbers * (8 * config.history.min(evaluations) as u64 + 8 * 8),
+        })
+}
+
+/// Refuses evaluations for which more memory is needed than is free; `path` names the content.
+///
+/// # Errors
+/// Names both sizes and what to do.
+pub fn check_memory(path: &Path, size: [usize; 2], needed: u64) -> Result<()> {
+    check_picture(path, size, needed, "take a smaller --size, or --optimizer adam, which remembers less")
 }
 
 /// What optimisation ended with.

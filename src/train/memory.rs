@@ -1,17 +1,17 @@
 //! The memory that a run will take, found before it starts by going through its steps without computing them.
 
-use super::classifier;
 use super::gan::Gan;
-use super::recipe::AnyRecipe;
-pub(crate) use super::recipe::available_memory;
+use super::recipe::{AnyRecipe, FeedForwardRecipe, Style, TrainConfig};
 use super::translation::{self, Method};
-use crate::data::{self, Source};
+use super::{classifier, feed_forward};
+use crate::data::{self, Source, thousands};
 use crate::error::{Error, Result};
 use crate::gpu::AdapterKind;
 use crate::nn::{Draws, Mode, Parameter};
 use crate::tensor::plan::{Planned, plan};
 use crate::tensor::{Device, Tensor};
 use crate::train::gan_training::GRID;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Batches that the loader holds: two that wait, one in the making, one in use.
@@ -35,17 +35,17 @@ pub struct MemoryEstimate {
 impl MemoryEstimate {
     /// What of it lies on the device.
     pub fn device(&self) -> u64 {
-        self.tensors + self.scratch
+        self.tensors.saturating_add(self.scratch)
     }
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.device() + self.images + self.checkpoint + self.program
+        [self.images, self.checkpoint, self.program].into_iter().fold(self.device(), u64::saturating_add)
     }
 
     /// `about 512 MiB (a step 310 MiB, …)`.
     pub fn text(&self, device: &Device) -> String {
-        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let mib = |bytes: u64| thousands(bytes.div_ceil(1 << 20) as usize);
         let step = if own_memory(device) { "on the device" } else { "a step" };
         format!(
             "about {} MiB ({step} {}, images {}, a checkpoint being written {}, the program {})",
@@ -74,17 +74,27 @@ impl MemoryEstimate {
     }
 
     fn refusal(&self, recipe: &AnyRecipe, device: &Device, needed: u64, free: u64) -> Error {
-        let (needed, free, train) = (needed >> 20, free >> 20, recipe.train());
+        let [needed, free] = [needed, free].map(|bytes| thousands((bytes >> 20) as usize));
+        let train = recipe.train();
         let mut ways = vec!["a smaller batch (--batch)".to_string()];
-        let whole = matches!(recipe, AnyRecipe::Classifier(_));
+        let whole = matches!(recipe, AnyRecipe::Classifier(_) | AnyRecipe::FeedForward(_));
         if train.batch > train.accumulate && !whole {
             ways.push("--accumulate N, which takes a batch in N parts".into());
         }
         if !train.checkpoint && !whole {
             ways.push("--set train.checkpoint=true, which computes activations again instead of keeping them".into());
         }
-        if let AnyRecipe::Translation(_) = recipe {
-            ways.push("smaller images (data.size) or narrower networks".into());
+        match recipe {
+            AnyRecipe::Translation(_) => ways.push("smaller images (data.size) or narrower networks".into()),
+            AnyRecipe::Classifier(_) => ways.push("smaller images (data.size)".into()),
+            AnyRecipe::FeedForward(recipe) => {
+                ways.push("smaller images (data.size)".into());
+                if let Style::Johnson(_) = recipe.objective {
+                    ways.push("a smaller objective.johnson.style_size".into());
+                }
+            }
+            // Their layers belong to a size.
+            AnyRecipe::Gan(_) | AnyRecipe::Stylize(_) => {}
         }
         let message = format!(
             "a run with {} images a step takes about {needed} MiB, but {free} MiB are free: take {} (in full: {})",
@@ -109,6 +119,51 @@ pub(crate) fn own_memory(device: &Device) -> bool {
 /// # Errors
 /// A recipe whose shapes do not meet, data that cannot be read.
 pub fn estimate(recipe: &AnyRecipe, device: &Device) -> Result<MemoryEstimate> {
+    let &TrainConfig { batch, accumulate, .. } = recipe.train();
+    let Rehearsal { live, resident, state } = along(accumulate, MOST_PARTS, &|parts| {
+        along(batch / accumulate, MOST_IMAGES, &|images| rehearse(&recipe.with_batch(parts * images, parts), device))
+    })?;
+    let (tensors, scratch) = match device {
+        Device::Cpu => (resident, CPU_SCRATCH),
+        // f64, without a pool.
+        Device::Reference => (live.saturating_mul(2), 0),
+        // An optimiser on a GPU keeps gradients beside weights and moments.
+        Device::Gpu(_) => (resident, state / 3 + GPU_SCRATCH),
+    };
+    let images = images(recipe)?;
+    Ok(MemoryEstimate { tensors, scratch, images, checkpoint: 2 * state, program: resident_memory().unwrap_or(0) })
+}
+
+/// Images a part, and parts of a batch, that are gone through at most.
+const MOST_IMAGES: usize = 128;
+const MOST_PARTS: usize = 4;
+
+/// What a run's steps and pictures hold, in bytes.
+#[derive(Clone, Copy)]
+struct Rehearsal {
+    /// The most that tensors hold at a time.
+    live: u64,
+    /// The same with the `cpu` device's pool of buffers.
+    resident: u64,
+    /// Weights and moments, as a checkpoint holds them.
+    state: u64,
+}
+
+/// A rehearsal of n, or beyond `most` what the line through those of `most` / 2 and `most` gives: tensors grow with the images,
+/// and going through a step takes time and memory of its own.
+fn along(n: usize, most: usize, rehearse: &dyn Fn(usize) -> Result<Rehearsal>) -> Result<Rehearsal> {
+    if n <= most {
+        return rehearse(n);
+    }
+    let (half, whole) = (rehearse(most / 2)?, rehearse(most)?);
+    let beyond = (n - most) as f64 / (most - most / 2) as f64;
+    // Far beyond what there is, f64 as u64 ends at the largest.
+    let line = |half: u64, whole: u64| (whole as f64 + whole.saturating_sub(half) as f64 * beyond) as u64;
+    let (live, resident) = (line(half.live, whole.live), line(half.resident, whole.resident));
+    Ok(Rehearsal { live, resident, state: whole.state })
+}
+
+fn rehearse(recipe: &AnyRecipe, device: &Device) -> Result<Rehearsal> {
     let (walked, Planned { live, resident }) = plan(|| match recipe {
         AnyRecipe::Gan(recipe) => {
             let mut gan = Gan::new(recipe, &Device::Cpu)?;
@@ -136,23 +191,9 @@ pub fn estimate(recipe: &AnyRecipe, device: &Device) -> Result<MemoryEstimate> {
         }
         AnyRecipe::Classifier(recipe) => Ok(bytes(&classifier::rehearse(recipe, &Device::Cpu)?)),
         AnyRecipe::Stylize(_) => Err(recipe.cannot_train()),
-        AnyRecipe::FeedForward(_) => Err(not_estimated()),
+        AnyRecipe::FeedForward(recipe) => Ok(bytes(&feed_forward::rehearse(recipe, &Device::Cpu)?)),
     });
-    let state = walked?;
-    let (tensors, scratch) = match device {
-        Device::Cpu => (resident, CPU_SCRATCH),
-        // f64, without a pool.
-        Device::Reference => (2 * live, 0),
-        // An optimiser on a GPU keeps gradients beside weights and moments.
-        Device::Gpu(_) => (resident, state / 3 + GPU_SCRATCH),
-    };
-    let images = images(recipe)?;
-    Ok(MemoryEstimate { tensors, scratch, images, checkpoint: 2 * state, program: resident_memory().unwrap_or(0) })
-}
-
-/// Feed-forward style transfer measures its feature network's values before it starts, which a plan has not.
-fn not_estimated() -> Error {
-    Error::Invalid("the memory of feed-forward style transfer is not estimated".into())
+    Ok(Rehearsal { live, resident, state: walked? })
 }
 
 /// Packed operands of matrix products on `cpu`, as measured.
@@ -176,7 +217,13 @@ fn images(recipe: &AnyRecipe) -> Result<u64> {
             (vec![domains.a, domains.b], recipe.data.cache_bytes, recipe.train.batch, recipe.data.channels * h * w)
         }
         AnyRecipe::Stylize(_) => return Err(recipe.cannot_train()),
-        AnyRecipe::FeedForward(_) => return Err(not_estimated()),
+        AnyRecipe::FeedForward(recipe) => {
+            let FeedForwardRecipe { data, objective, train, .. } = recipe;
+            let contents = data::open(data)?;
+            // Images are kept once, but read ahead in two orders where styles come from the data, too.
+            let loaders = if matches!(objective, Style::Adain(_)) { 2 } else { 1 };
+            (vec![contents], data.cache_bytes, loaders * train.batch, 3 * data.size.iter().product::<usize>())
+        }
         AnyRecipe::Classifier(recipe) => {
             let source: Arc<dyn Source> = Arc::new(classifier::garments(recipe, 0, recipe.data.count));
             (vec![source], data::CACHE_BYTES, recipe.train.batch, 3 * recipe.data.size.iter().product::<usize>())
@@ -191,9 +238,50 @@ fn images(recipe: &AnyRecipe) -> Result<u64> {
     Ok(sources.iter().map(|source| kept(&**source) + read_ahead).sum())
 }
 
+/// The memory that is free for programs, in bytes, where the system says so (Linux).
+pub(crate) fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+/// Refuses a picture of `size`, height and width, for which more memory is needed than is free, where the system tells.
+///
+/// # Errors
+/// Names the picture, both sizes and what to do.
+pub(super) fn check_picture(path: &Path, [h, w]: [usize; 2], needed: u64, remedy: &str) -> Result<()> {
+    match available_memory() {
+        Some(free) if needed > free => {
+            let [needed, free] = [needed, free].map(|bytes| thousands((bytes >> 20) as usize));
+            Err(Error::file(path, format!("{w}x{h} pixels take about {needed} MiB, but {free} MiB are free: {remedy}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The memory that this process holds now, where the system tells (Linux).
 fn resident_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(batch: usize, accumulate: usize) -> AnyRecipe {
+        AnyRecipe::load("seed", &[]).unwrap().with_batch(batch, accumulate)
+    }
+
+    #[test]
+    fn beyond_what_is_gone_through_memory_follows_a_line() {
+        for (batch, accumulate) in [(320, 1), (64, 8)] {
+            let recipe = recipe(batch, accumulate);
+            let (told, whole) = (estimate(&recipe, &Device::Cpu).unwrap(), rehearse(&recipe, &Device::Cpu).unwrap());
+            let off = (told.tensors as f64 / whole.resident as f64 - 1.0).abs();
+            assert!(off < 0.05, "{batch} images, {accumulate} parts: {} bytes, not {}", told.tensors, whole.resident);
+        }
+        assert!(estimate(&recipe(1 << 16, 1), &Device::Cpu).unwrap().tensors > 8 << 30);
+    }
 }

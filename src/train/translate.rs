@@ -2,7 +2,8 @@
 
 use super::checkpoint;
 use super::folder::RunFolder;
-use super::recipe::{Method, TranslationRecipe, available_memory};
+use super::memory::check_picture;
+use super::recipe::{Method, TranslationRecipe};
 use super::translation::init;
 use crate::data::Fitting;
 use crate::error::{Error, Result};
@@ -191,15 +192,7 @@ impl Applied {
         // A layer at full size and its successor at half, the picture in its forms, strips of work.
         let pixel = 4 * (2 * self.width() as u64 + 16);
         let needed = pixel.saturating_mul((h * w) as u64).saturating_add(256 << 20);
-        match available_memory() {
-            Some(free) if needed > free => {
-                let (needed, free) = (needed >> 20, free >> 20);
-                let why =
-                    format!("{w}x{h} pixels take about {needed} MiB, but {free} MiB are free: make it smaller first");
-                Err(Error::file(path, why))
-            }
-            _ => Ok(()),
-        }
+        check_picture(path, [h, w], needed, "make it smaller first")
     }
 }
 

@@ -11,7 +11,6 @@ pub use classifier::{Augment, ClassifierData, ClassifierRecipe};
 pub use feed_forward::{FeedForwardRecipe, Style};
 pub use gan::{DiscriminatorSpec, GeneratorSpec, Objective, Recipe, StepMode};
 pub use shared::TrainConfig;
-pub(crate) use shared::available_memory;
 pub use stylize::{Applying, SavedMask, StylizeRecipe};
 pub use translation::{Method, Schedule, TranslationRecipe};
 
@@ -201,6 +200,20 @@ impl AnyRecipe {
             AnyRecipe::Stylize(recipe) => &recipe.train,
             AnyRecipe::FeedForward(recipe) => &recipe.train,
         }
+    }
+
+    /// The same recipe for batches of other sizes, to be gone through only.
+    pub(in crate::train) fn with_batch(&self, batch: usize, accumulate: usize) -> AnyRecipe {
+        let mut recipe = self.clone();
+        let train = match &mut recipe {
+            AnyRecipe::Gan(recipe) => &mut recipe.train,
+            AnyRecipe::Translation(recipe) => &mut recipe.train,
+            AnyRecipe::Classifier(recipe) => &mut recipe.train,
+            AnyRecipe::Stylize(recipe) => &mut recipe.train,
+            AnyRecipe::FeedForward(recipe) => &mut recipe.train,
+        };
+        (train.batch, train.accumulate) = (batch, accumulate);
+        recipe
     }
 
     /// The same recipe for so many steps in all.

@@ -184,13 +184,6 @@ pub(super) fn section(name: &str, keys: &impl Serialize) -> String {
     format!("\n[{name}]\n{}", toml::to_string(keys).expect("a checked recipe has a TOML form"))
 }
 
-/// The memory that is free for programs, in bytes, where the system says so (Linux).
-pub(crate) fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-}
-
 /// Sets `a.b.c=value` (or `a.list.2.c=value`) in a table; the value is TOML, or a string where it is none.
 pub(super) fn apply_setting(table: &mut toml::Table, setting: &str) -> Result<()> {
     let usage = |why: &str| Error::Usage(format!("--set {setting}: {why}; write for example --set train.batch=32"));

@@ -3,7 +3,7 @@
 use super::mask::{rim, shrunk, soft, thing_of};
 use super::planes::{Planes, filled};
 use crate::error::{Error, Result};
-use crate::train::recipe::available_memory;
+use crate::train::memory::check_picture;
 use image::{DynamicImage, Rgba, RgbaImage, imageops};
 use std::path::Path;
 
@@ -54,11 +54,7 @@ impl Content {
     pub fn new(path: &Path, picture: &DynamicImage, mask: &Mask) -> Result<Content> {
         let (w, h) = (picture.width(), picture.height());
         let needed = u64::from(w) * u64::from(h) * BYTES_A_PIXEL;
-        if let Some(free) = available_memory().filter(|&free| needed > free) {
-            let (needed, free) = (needed >> 20, free >> 20);
-            let why = format!("{w}x{h} pixels take about {needed} MiB, but {free} MiB are free: make it smaller first");
-            return Err(Error::file(path, why));
-        }
+        check_picture(path, [h as usize, w as usize], needed, "make it smaller first")?;
         let transparent = picture.color().has_alpha();
         let original = picture.to_rgba8();
         let size = [h as usize, w as usize];
