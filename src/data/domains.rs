@@ -141,6 +141,13 @@ fn drawn(name: &str, spec: &DomainSpec, loaded: Fitting, whole: Fitting) -> Resu
 
 fn folders(spec: &DomainSpec, loaded: Fitting, whole: Fitting) -> Result<Domains> {
     let root = Path::new(&spec.source);
+    if !root.exists() {
+        return Err(Error::Usage(format!(
+            "--data {}: no such folder. It may be garments:outline, garments:plain-striped or another pair of looks (drawn by the \
+             program), a folder with trainA/ and trainB/, or, with --set data.paired=true, one of side-by-side pairs",
+            root.display()
+        )));
+    }
     let cached = |folder: ImageFolder| -> Arc<dyn Source> { Arc::new(Cached::new(folder, spec.cache_bytes)) };
     if let Some(b) = &spec.source_b {
         let [a, b] = two_folders(root, Path::new(b), spec.paired, loaded)?;
@@ -312,6 +319,8 @@ mod tests {
         assert!(text.contains("q.png") && text.contains("15 pixels wide"), "{text}");
         fs::create_dir(root.path().join("trainA")).unwrap();
         assert!(refused(&spec(root.path(), true)).contains("no trainB/"));
+        let text = refused(&spec(&root.path().join("nowhere"), false));
+        assert!(text.contains("nowhere") && text.contains("trainA/"), "{text}");
     }
 
     #[test]

@@ -41,7 +41,10 @@ pub fn read_idx(path: impl AsRef<Path>, rank: usize) -> Result<Idx> {
     let total = sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(u64::from(size)));
     let text = sizes.iter().map(|&s| thousands(s as usize)).collect::<Vec<_>>().join(" x ");
     if sizes.contains(&0) {
-        return Err(Error::file(path, format!("the header promises {text} elements, so there is nothing to read")));
+        return Err(Error::file(
+            path,
+            format!("the header promises {text} elements, so there is nothing to read: take another file"),
+        ));
     }
     let Some(total) = total.filter(|&total| total <= MAX_BYTES && usize::try_from(total).is_ok()) else {
         let message = format!("the header promises {text} bytes, more than the 8 GiB that are read: is it damaged?");
@@ -172,7 +175,8 @@ impl Source for IdxImages {
     fn describe(&self) -> String {
         let (h, w) = (self.images.sizes[1], self.images.sizes[2]);
         let size = size_text(self.shape());
-        format!("{} images of {w}x{h} from {}, as {size}", thousands(self.len()), self.path.display())
+        let plural = if self.len() == 1 { "image" } else { "images" };
+        format!("{} {plural} of {w}x{h} from {}, as {size}", thousands(self.len()), self.path.display())
     }
 
     fn fingerprint(&self) -> String {

@@ -21,6 +21,9 @@ impl RunFolder {
         let occupied = match std::fs::read_dir(path) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(_) if path.is_file() => {
+                return Err(Error::Usage(format!("{} is a file: choose another --out for the run", path.display())));
+            }
             Err(error) => return Err(Error::io("cannot use as a run folder", path, error)),
         };
         if occupied {

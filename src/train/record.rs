@@ -59,20 +59,30 @@ pub struct Record {
 
 impl Record {
     /// Opens the record of a run that stands at `step`: rows past it (the run went on after its last checkpoint) and a
-    /// line cut short are removed.
+    /// last line cut short are removed.
     ///
     /// # Errors
-    /// A file that cannot be read or written.
+    /// A file that cannot be read or written; a line that is no row before rows that are to stay.
     pub fn open(path: &Path, step: u64) -> Result<Record> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let text = match std::fs::read(path) {
+            // What is not UTF-8 is no row.
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Error::io("cannot read", path, error)),
         };
         let mut rows: Vec<Row> = Vec::new();
         let mut kept = String::new();
-        for line in text.lines() {
-            let Some(row) = parse(line) else { break };
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let Some(row) = parse(line) else {
+                if lines.any(|line| parse(line).is_some_and(|row| row.step <= step)) {
+                    let number = text.lines().take_while(|line| parse(line).is_some()).count() + 1;
+                    let why =
+                        format!("line {number} is not a row of numbers, but rows follow it: mend or remove that line");
+                    return Err(Error::file(path, why));
+                }
+                break;
+            };
             if row.step > step {
                 break;
             }
@@ -127,5 +137,19 @@ mod tests {
         assert_eq!(record.rows.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(record.rows[0].value("g_loss").is_nan() && record.rows[0].value("d_loss") == 1.5);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn rows_behind_a_broken_line_are_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let text = b"{\"step\":1,\"images_seen\":4}\n\xff\xfe\n{\"step\":3,\"images_seen\":12}\n";
+        std::fs::write(&path, text).unwrap();
+        let error = Record::open(&path, 3).err().unwrap().to_string();
+        assert!(error.contains("metrics.jsonl") && error.contains("line 2"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), text);
+        // Those past the checkpoint go anyway.
+        assert_eq!(Record::open(&path, 2).unwrap().rows.len(), 1);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
     }
 }
