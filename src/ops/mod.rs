@@ -3,7 +3,7 @@
 //! With kernels (each on all three devices): `unary`, `binary`, `select`; `layout` (also concat), `axis_map`; `reduce`,
 //! `extremum`; `matmul` and the three faces of convolution, with what follows them in `bias_activation` and `measured`; `batch_norm`, `max_pool`; `mean_of`; `random`; `adam`.
 //!
-//! Made of those: `activation`, `reduce_more`, `softmax`, `losses`, `unrolled`; by `axis_map`, a sparse linear map along
+//! Made of those: `operators`, `activation`, `reduce_more`, `softmax`, `losses`, `unrolled`; by `axis_map`, a sparse linear map along
 //! one axis whose gradient is its transpose: `gather`, `pad_modes`, `resample`, `pool`; by `batch_norm` of reshaped
 //! images: `norm`; by matrix products: `spectral_norm`.
 
@@ -27,6 +27,7 @@ pub mod max_pool;
 pub mod mean_of;
 pub mod measured;
 pub mod norm;
+mod operators;
 pub mod pad_modes;
 pub mod pool;
 pub mod random;
