@@ -43,7 +43,7 @@ fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
 fn train_sample_and_resume() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();
-    let output = toile(folder, &train(&["--steps", "2", "--json"]));
+    let output = toile(folder, &train(&["--steps", "2", "--json", "--threads", "1"]));
     assert!(output.status.success(), "{}", text(&output.stderr));
     let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(outcome["step"], 2);
@@ -57,13 +57,14 @@ fn train_sample_and_resume() {
     assert!(toile(folder, &train(&["--steps", "1", "--quiet"])).status.success());
     assert!(folder.join("runs/seed-2").is_dir());
 
-    let output = toile(folder, &["train", "--resume", "runs/seed-1", "--steps", "3", "--device", "cpu"]);
+    let output =
+        toile(folder, &["train", "--resume", "runs/seed-1", "--steps", "3", "--device", "cpu", "--threads", "2"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("goes on after step 2"), "{}", text(&output.stderr));
     assert_eq!(std::fs::read_to_string(folder.join("runs/seed-1/metrics.jsonl")).unwrap().lines().count(), 3);
     refused(folder, &["train", "--resume", "runs/seed-1", "--device", "cpu"], 2, &["3 steps already"]);
 
-    let sample = ["sample", "runs/seed-1", "--count", "3", "--device", "cpu", "--out", "grid.png"];
+    let sample = ["sample", "runs/seed-1", "--count", "3", "--device", "cpu", "--threads", "1", "--out", "grid.png"];
     assert!(toile(folder, &sample).status.success());
     refused(folder, &sample, 1, &["grid.png", "exists"]);
     assert!(toile(folder, &[&sample[..], &["--force"]].concat()).status.success());
@@ -75,6 +76,8 @@ fn train_sample_and_resume() {
     assert_eq!(std::fs::read_dir(folder.join("drafts")).unwrap().count(), 2);
     refused(folder, &["sample", "runs/seed-1", "--step", "1", "--device", "cpu"], 2, &["--step 1", "[2, 3]"]);
     refused(folder, &["sample", "runs/seed-1", "--count", "0"], 2, &["--count 0"]);
+    refused(folder, &["sample", "runs/seed-1", "--out", "grid.jpg"], 2, &["grid.jpg", ".png"]);
+    refused(folder, &["sample", "runs/seed-1", "--out", "none/grid.png"], 1, &["none", "no folder"]);
 }
 
 #[test]
@@ -115,7 +118,8 @@ fn bad_input_gets_one_clear_error() {
     refused(folder, &["sample", "nowhere"], 2, &["nowhere"]);
     refused(folder, &["frobnicate"], 2, &["frobnicate"]);
     write("occupied", b"a file");
-    refused(folder, &train(&["--out", "occupied", "--steps", "1"]), 1, &["occupied"]);
+    refused(folder, &train(&["--out", "occupied", "--steps", "1"]), 2, &["occupied", "is a file"]);
+    refused(folder, &["train", "cyclegan", "--data", "missing"], 2, &["missing", "trainA/"]);
     refused(folder, &train(&["--out", "pictures", "--steps", "1"]), 2, &["pictures", "not empty"]);
 }
 
@@ -131,6 +135,17 @@ fn a_run_says_what_memory_it_takes_and_one_that_cannot_fit_is_refused() {
         refused(place.path(), &["train", "dcgan", "--device", "cpu", "--batch", "65536"], 2, &ways);
         let large = ["--set", "data.size=[4096, 4096]", "--batch", "64", "--device", "cpu"];
         refused(place.path(), &[&["train", "cyclegan"], &large[..]].concat(), 2, &ways);
+        // Refused at once: so many images are not gone through one by one, nor so many parts.
+        for parts in ["1", "65536"] {
+            let many = ["train", "fastcut", "--device", "cpu", "--batch", "65536", "--accumulate", parts];
+            refused(place.path(), &[&many[..], &["--set", "data.size=[128, 128]"]].concat(), 2, &ways[..2]);
+        }
+        refused(
+            place.path(),
+            &[&["train", "adain"], &large[..]].concat(),
+            2,
+            &["train.batch", "MiB are free", "data.size"],
+        );
         assert!(!place.path().join("runs/dcgan-1").exists(), "refused before there is a folder");
     }
 }

@@ -1,6 +1,6 @@
 //! `toile audit`: near-copies of training images in an output, or what an output says of itself.
 
-use super::common::{Printing, Threads, command};
+use super::common::{Printing, Threads, check_png, command};
 use super::{print_line, say};
 use crate::data::{DataSpec, DomainSpec, Fit, Fitting, Source, image_files, open, open_domains, read_image};
 use crate::error::{Error, Result};
@@ -41,8 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     count: Option<usize>,
     /// Of the garments.
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
-    data_seed: u64,
+    #[arg(long, alias = "data-seed", default_value_t = 0)]
+    seed: u64,
     /// How pictures that are not square are fitted: crop or pad.
     #[arg(long, value_parser = ["crop", "pad"], default_value = "crop")]
     fit: String,
@@ -119,9 +119,7 @@ fn audit(args: &Args, data: &str) -> Result<u8> {
     if args.nearest == 0 || args.nearest > 256 {
         return Err(Error::Usage(format!("--nearest {}: takes 1 to 256", args.nearest)));
     }
-    if let Some(path) = args.pairs.as_ref().filter(|path| !args.force && path.symlink_metadata().is_ok()) {
-        return Err(Error::file(path, "exists already: choose another name, or replace it with --force"));
-    }
+    args.pairs.as_ref().map_or(Ok(()), |path| check_png(path, args.force))?;
     let pieces = pieces(&args.output, args.tile.as_deref())?;
     let sets = TrainingSet::open(args, data, SIDE)?;
     if !args.printing.quiet {
@@ -328,7 +326,7 @@ impl TrainingSet {
                 ))),
             };
         }
-        let (source, count, seed) = (data.to_string(), args.count, args.data_seed);
+        let (source, count, seed) = (data.to_string(), args.count, args.seed);
         if data.starts_with("garments:") {
             return domains(DomainSpec { source, size, fit, count, seed, cache_bytes: 0, ..DomainSpec::default() });
         }

@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<u8> {
     let default = || args.run.join("samples").join(format!("blend-{a}-{b}-step-{step:06}.png"));
     let out = args.out.clone().or_else(|| args.sheet.is_none().then(default));
     for path in [&out, &args.sheet].into_iter().flatten() {
-        args.common.check_new(path)?;
+        args.common.check_png(path)?;
     }
     let device = args.common.open()?;
     let generator = TrainedGenerator::load(&folder, Some(step), &device)?;

@@ -1,6 +1,6 @@
 //! `toile check-data`: what a data set holds and what is wrong with it.
 
-use super::common::{Printing, command};
+use super::common::{Printing, check_png, command};
 use super::print_line;
 use crate::data::{DataSpec, Fit, inspect, licences_of_source, open};
 use crate::error::{Error, Result};
@@ -29,8 +29,8 @@ pub struct Args {
     #[arg(long, value_parser = ["crop", "pad"], default_value = "crop")]
     fit: String,
     /// Garments to draw [default: 20000].
-    #[arg(long, value_name = "N")]
-    garments: Option<usize>,
+    #[arg(long, alias = "garments", value_name = "N")]
+    count: Option<usize>,
     /// Of the garments.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -55,11 +55,12 @@ pub fn run(args: Args) -> Result<u8> {
         source: args.source.clone(),
         size: [args.size; 2],
         fit: if args.fit == "pad" { Fit::Pad } else { Fit::Crop },
-        count: args.garments,
+        count: args.count,
         seed: args.seed,
         ..DataSpec::default()
     };
     let source = open(&spec)?;
+    args.sheet.as_ref().map_or(Ok(()), |path| check_png(path, args.force))?;
     let found = inspect(&spec)?;
     if args.printing.json {
         let sizes: Vec<_> =

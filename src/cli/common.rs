@@ -4,27 +4,28 @@ use super::{device, say};
 use crate::Device;
 use crate::error::{Error, Result};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 /// How many threads it takes.
 #[derive(clap::Args)]
 pub struct Threads {
     /// CPU threads [default: all cores].
-    #[arg(long = "threads", value_name = "N")]
+    #[arg(id = "threads", long, value_name = "N")]
     pub count: Option<usize>,
 }
 
 impl Threads {
-    /// Sizes the thread pool; must come before any parallel work.
+    /// Sizes the thread pool; must come before any parallel work. Only the first time counts: a command that needs the pool
+    /// before it opens its device calls this by itself.
     pub fn apply(&self) -> Result<()> {
-        match self.count {
-            None => Ok(()),
-            Some(n) if !(1..=1024).contains(&n) => Err(Error::Usage(format!("--threads {n}: takes 1 to 1024"))),
-            Some(n) => rayon::ThreadPoolBuilder::new()
-                .num_threads(n)
-                .build_global()
-                .map_err(|error| Error::Usage(format!("--threads {n}: {error}"))),
+        static SIZED: Once = Once::new();
+        let Some(n) = self.count else { return Ok(()) };
+        if !(1..=1024).contains(&n) {
+            return Err(Error::Usage(format!("--threads {n}: takes 1 to 1024")));
         }
+        let mut sized = Ok(());
+        SIZED.call_once(|| sized = rayon::ThreadPoolBuilder::new().num_threads(n).build_global());
+        sized.map_err(|error| Error::Usage(format!("--threads {n}: {error}")))
     }
 }
 
@@ -78,13 +79,34 @@ impl Common {
         self.machine.open(&self.printing)
     }
 
-    /// Refuses an output that exists, before any work.
+    /// Refuses an output that exists, or whose folder does not, before any work.
     pub fn check_new(&self, path: &Path) -> Result<()> {
-        if !self.force && path.symlink_metadata().is_ok() {
-            return Err(Error::file(path, "exists already: choose another name, or replace it with --force"));
-        }
-        Ok(())
+        check_new(path, self.force)
     }
+
+    /// The same for a picture, whose name must say that it is a PNG.
+    pub fn check_png(&self, path: &Path) -> Result<()> {
+        check_png(path, self.force)
+    }
+}
+
+fn check_new(path: &Path, force: bool) -> Result<()> {
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(Error::file(path, "exists already: choose another name, or replace it with --force"));
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => Err(Error::file(folder, "is no folder: make it first")),
+        _ => Ok(()),
+    }
+}
+
+/// As [`Common::check_png`], for commands that compute on no device.
+pub fn check_png(path: &Path, force: bool) -> Result<()> {
+    if !path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
+        let why = "the result is a PNG file, so its name must end in .png";
+        return Err(Error::Usage(format!("{}: {why}", path.display())));
+    }
+    check_new(path, force)
 }
 
 static COMMAND: Mutex<String> = Mutex::new(String::new());

@@ -36,6 +36,7 @@ pub struct Args {
     /// Height and width, in pixels.
     #[arg(long, default_value_t = 256, value_name = "PIXELS")]
     size: u32,
+    /// Of the garments.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Which garment of the seed; with --count the first.

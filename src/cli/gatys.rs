@@ -10,11 +10,11 @@ use crate::report::Provenance;
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor};
 use crate::train::features::open_features;
-use crate::train::gatys::{Distance, Losses, Optimised, Rule, Weights, optimise};
+use crate::train::gatys::{Distance, Losses, Optimised, Rule, Weights, check_memory, memory, optimise};
 use crate::train::picture::Picture;
 use crate::train::run::Start;
 use crate::train::{Observer, Row};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Gives a picture another's style by optimising its pixels
 ///
@@ -87,11 +87,12 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<u8> {
     check(&args)?;
-    check_out(&args.out, args.common.force)?;
+    args.common.check_png(&args.out)?;
     let content = Picture::read(&args.content, Some(args.size))?;
     let style = Picture::read(&args.style, Some(args.size))?;
     let device = args.common.open()?;
     let (network, identity) = open_features(&args.features, args.seed, &device)?;
+    let rule = rule(&args);
     let weights = Weights {
         content: args.content_weight,
         style: args.style_weight,
@@ -100,14 +101,9 @@ pub fn run(args: Args) -> Result<u8> {
         style_layers: args.style_layers.clone().unwrap_or_else(|| network.style_layers().to_vec()),
     };
     let layers = [weights.style_layers.join(", "), weights.content_layer.clone()];
+    let needed = memory((&args.features, args.seed), &weights, [content.size, style.size], (rule, args.evaluations))?;
+    check_memory(&args.content, content.size, needed)?;
     let distance = Distance::new(&network, weights, &content.tensor(&device), &style.tensor(&device))?;
-    let rule = match args.optimizer.as_str() {
-        "adam" => Rule::Adam { lr: args.lr },
-        _ => {
-            let line_search = if args.line_search == "wolfe" { LineSearch::Wolfe } else { LineSearch::Fixed };
-            Rule::Lbfgs(LbfgsConfig { line_search, ..LbfgsConfig::default() })
-        }
-    };
     let mut progress = Progress::new(args.common.printing.quiet, matches!(device, Device::Gpu(_)));
     let [h, w] = content.size;
     progress.begin(&Start {
@@ -133,6 +129,16 @@ pub fn run(args: Args) -> Result<u8> {
     Ok(0)
 }
 
+fn rule(args: &Args) -> Rule {
+    match args.optimizer.as_str() {
+        "adam" => Rule::Adam { lr: args.lr },
+        _ => {
+            let line_search = if args.line_search == "wolfe" { LineSearch::Wolfe } else { LineSearch::Fixed };
+            Rule::Lbfgs(LbfgsConfig { line_search, ..LbfgsConfig::default() })
+        }
+    }
+}
+
 fn check(args: &Args) -> Result<()> {
     let within = |option: &str, value: f64, low: f64, high: f64| match value {
         v if v >= low && v <= high => Ok(()),
@@ -148,24 +154,6 @@ fn check(args: &Args) -> Result<()> {
         return Err(Error::Usage("--content-weight 0 and --style-weight 0: one must count".into()));
     }
     Ok(())
-}
-
-/// Before anything is computed: a result that would not be written is found out now.
-///
-/// # Errors
-/// A name that does not end in .png, a file that exists, unless `force`, a folder that does not.
-pub(super) fn check_out(path: &Path, force: bool) -> Result<()> {
-    if !path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
-        let why = "results are PNG files, so the name must end in .png";
-        return Err(Error::Usage(format!("--out {}: {why}", path.display())));
-    }
-    if !force && path.symlink_metadata().is_ok() {
-        return Err(Error::file(path, "exists already: choose another --out, or replace it with --force"));
-    }
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) if !folder.is_dir() => Err(Error::file(folder, "is no folder: make it first")),
-        _ => Ok(()),
-    }
 }
 
 /// Uniform in ±0.5.

@@ -60,6 +60,7 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Usage(format!("--count {}: takes 1 to 4096", args.count)));
     }
     let folder = RunFolder::read(&args.run)?;
+    args.sheet.as_ref().map_or(Ok(()), |path| args.common.check_png(path))?;
     let device = args.common.open()?;
     let direction = if args.direction == "a-to-b" { Direction::AToB } else { Direction::BToA };
     let applied = Applied::load(&folder, args.step, direction, 0, &device)?;

@@ -119,3 +119,20 @@ fn print_line(line: &str) -> Result<()> {
         Ok(()) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Options of one command that have one name inside the program read each other's values.
+    #[test]
+    fn each_option_of_a_command_has_a_name_of_its_own() {
+        for command in Cli::command().get_subcommands() {
+            let mut seen = std::collections::HashSet::new();
+            for option in command.get_arguments() {
+                assert!(seen.insert(option.get_id()), "{}: {} twice", command.get_name(), option.get_id());
+            }
+        }
+    }
+}

@@ -1,14 +1,14 @@
 //! `toile sample`: pictures from a trained run.
 
 use super::common::{Common, command};
-use super::{device, print_line};
+use super::print_line;
 use crate::error::{Error, Result};
 use crate::nn::Mode;
 use crate::report::{Provenance, Tiling, image_grid, save_png};
 use crate::train::RunFolder;
 use crate::train::gan_training::sample_latents;
 use crate::train::latent::TrainedGenerator;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Draws pictures with a run's generator
 ///
@@ -72,7 +72,6 @@ pub(super) fn check_grid(count: usize, columns: usize, [h, w]: [usize; 2], scale
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    args.common.machine.threads.apply()?;
     let usage = |text: String| Err(Error::Usage(text));
     if args.count == 0 || args.count > 65_536 {
         return usage(format!("--count {}: takes 1 to 65536", args.count));
@@ -94,7 +93,17 @@ pub fn run(args: Args) -> Result<u8> {
     if args.single.is_none() {
         check_grid(args.count, args.columns, [h, w], scale)?;
     }
-    let (device, _) = device::open(&args.common.machine.device)?;
+    let default = || args.run.join("samples").join(format!("seed-{}-step-{step:06}.png", args.seed));
+    let out = args.out.clone().unwrap_or_else(default);
+    let single = |folder: &Path, i: usize| folder.join(format!("seed-{}-{i:04}.png", args.seed));
+    match &args.single {
+        Some(folder) if folder.is_dir() => {
+            (0..args.count).try_for_each(|i| args.common.check_new(&single(folder, i)))?;
+        }
+        Some(_) => {}
+        None => args.common.check_png(&out)?,
+    }
+    let device = args.common.open()?;
     let generator = TrainedGenerator::load(&folder, Some(step), &device)?;
 
     let z = sample_latents(args.seed, args.count, recipe.generator.latent, args.truncation);
@@ -113,18 +122,16 @@ pub fn run(args: Args) -> Result<u8> {
     if let Some(folder) = &args.single {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
         for (i, image) in images.chunks(c * h * w).enumerate() {
-            let path = folder.join(format!("seed-{}-{i:04}.png", args.seed));
+            let path = single(folder, i);
             let picture = image_grid(image, 1, c, h, w, 1, args.scale.unwrap_or(1), 0);
             save_png(&path, &picture, how(i.to_string()).text(), args.common.force)?;
             written.push(path);
         }
     } else {
-        let default = || args.run.join("samples").join(format!("seed-{}-step-{step:06}.png", args.seed));
-        let path = args.out.clone().unwrap_or_else(default);
         let grid = image_grid(&images, args.count, c, h, w, args.columns.min(args.count), scale, 2);
         let tiles = Tiling::of_image_grid(args.count, [h, w], args.columns.min(args.count), scale, 2);
-        save_png(&path, &grid, how(format!("0 to {}", args.count - 1)).tiles(&tiles).text(), args.common.force)?;
-        written.push(path);
+        save_png(&out, &grid, how(format!("0 to {}", args.count - 1)).tiles(&tiles).text(), args.common.force)?;
+        written.push(out);
     }
     if args.common.printing.json {
         let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();

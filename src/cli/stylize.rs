@@ -68,6 +68,7 @@ pub struct Args {
     /// Steps of the training of each style.
     #[arg(long, default_value_t = 500)]
     steps: u64,
+    /// Of weights, cloth and draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// A labelled grid, styles by strengths, in this file.
@@ -172,14 +173,6 @@ fn check(args: &Args) -> Result<()> {
             return Err(Error::Usage("--weights: must be from 0 to 1e6, and one above 0".into()));
         }
     }
-    for path in args.out.iter().chain(&args.sheet) {
-        if !path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
-            return Err(Error::Usage(format!(
-                "{}: results are PNG files, so the name must end in .png",
-                path.display()
-            )));
-        }
-    }
     Ok(())
 }
 
@@ -192,17 +185,7 @@ fn default_out(args: &Args) -> PathBuf {
 /// Before anything is learnt: a result that would not be written is found out now.
 fn refuse_existing(args: &Args, out: Option<&Path>) -> Result<()> {
     let exists = |path: &Path| path.symlink_metadata().is_ok();
-    if !args.common.force
-        && let Some(path) = out.into_iter().chain(args.sheet.as_deref()).find(|path| exists(path))
-    {
-        return Err(Error::file(path, "exists already: choose another name, or replace it with --force"));
-    }
-    for path in out.into_iter().chain(args.sheet.as_deref()) {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            return Err(Error::file(folder, "is no folder: make it first"));
-        }
-    }
+    out.into_iter().chain(args.sheet.as_deref()).try_for_each(|path| args.common.check_png(path))?;
     if let Some(path) = &args.save_model
         && std::fs::read_dir(path).map_or(exists(path), |mut entries| entries.next().is_some())
     {

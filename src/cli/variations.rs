@@ -76,8 +76,9 @@ pub fn run(args: Args) -> Result<u8> {
         }
         None => Vec::new(),
     };
-    for path in out.iter().chain(singles.iter().map(|(_, _, path)| path)) {
-        args.common.check_new(path)?;
+    out.as_ref().map_or(Ok(()), |path| args.common.check_png(path))?;
+    if args.single.as_ref().is_some_and(|folder| folder.is_dir()) {
+        singles.iter().try_for_each(|(_, _, path)| args.common.check_new(path))?;
     }
     let device = args.common.open()?;
     let generator = TrainedGenerator::load(&folder, Some(step), &device)?;
