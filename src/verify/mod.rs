@@ -5,6 +5,7 @@
 
 mod activation;
 mod case;
+mod compare;
 mod conv;
 mod dense;
 mod elementwise;
@@ -26,8 +27,9 @@ mod translate;
 mod write;
 
 pub use case::{Attrs, Case, Expected};
+pub use compare::{Outcome, Worst};
 pub use onnx::OnnxCase;
-pub use run::{Outcome, Refusal, Worst};
+pub use run::Refusal;
 pub use write::{Written, write_dir};
 
 use crate::error::Result;

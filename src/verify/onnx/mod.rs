@@ -15,7 +15,8 @@ mod reductions;
 mod resize;
 
 use super::case::Attrs;
-use super::run::{Outcome, Refusal, Values, guarded, with_shapes, worst_element};
+use super::compare::{Outcome, worst_element};
+use super::run::{Refusal, Values, guarded, with_shapes};
 use super::tensors::{Array, Arrays, Declared};
 use crate::tensor::{Device, Tensor, no_grad};
 use node::{Node, Value};
