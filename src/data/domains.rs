@@ -1,6 +1,7 @@
 //! Two domains of images for image translation, paired or not: from what a recipe names to two sources.
 
 use super::drawn_domain::{DrawnDomain, Look};
+use super::open::garment_count;
 use super::{CACHE_BYTES, Cached, Fit, Fitting, Halves, ImageFolder, Source, image_files};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -126,10 +127,7 @@ pub fn open_domains(spec: &DomainSpec) -> Result<Domains> {
 
 fn drawn(name: &str, spec: &DomainSpec, loaded: Fitting, whole: Fitting) -> Result<Domains> {
     let looks = Look::pair(name)?;
-    let count = spec.count.unwrap_or(GARMENTS);
-    if !(1..=u32::MAX as usize).contains(&count) {
-        return Err(Error::Invalid(format!("data: count {count} must be between 1 and {}", u32::MAX)));
-    }
+    let count = garment_count(spec.count, GARMENTS)?;
     let others = if spec.paired { 0 } else { OTHERS };
     let train = |first, look| -> Arc<dyn Source> {
         Arc::new(Cached::new(DrawnDomain::new(spec.seed, first, count, look, loaded), spec.cache_bytes))

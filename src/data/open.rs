@@ -56,6 +56,21 @@ impl Default for DataSpec {
     }
 }
 
+impl DataSpec {
+    /// How an image becomes what the networks see.
+    pub fn fitting(&self) -> Fitting {
+        Fitting { size: self.size, channels: self.channels, fit: self.fit, background: self.background }
+    }
+}
+
+/// The number of garments that are wanted, or `otherwise`.
+pub(super) fn garment_count(wanted: Option<usize>, otherwise: usize) -> Result<usize> {
+    match wanted.unwrap_or(otherwise) {
+        count if (1..=u32::MAX as usize).contains(&count) => Ok(count),
+        count => Err(Error::Invalid(format!("data: count {count} must be between 1 and {}", u32::MAX))),
+    }
+}
+
 /// Opens the images that `spec` names. Every error says what to write instead.
 pub fn open(spec: &DataSpec) -> Result<Arc<dyn Source>> {
     let [h, w] = spec.size;
@@ -65,13 +80,10 @@ pub fn open(spec: &DataSpec) -> Result<Arc<dyn Source>> {
     if spec.channels != 1 && spec.channels != 3 {
         return Err(Error::Invalid(format!("data: {} channels; images have 1 (grey) or 3 (RGB)", spec.channels)));
     }
-    let fitting = Fitting { size: spec.size, channels: spec.channels, fit: spec.fit, background: spec.background };
+    let fitting = spec.fitting();
     match spec.source.as_str() {
         "garments" => {
-            let count = spec.count.unwrap_or(GARMENTS);
-            if !(1..=u32::MAX as usize).contains(&count) {
-                return Err(Error::Invalid(format!("data: count {count} must be between 1 and {}", u32::MAX)));
-            }
+            let count = garment_count(spec.count, GARMENTS)?;
             Ok(Arc::new(Cached::new(DrawnGarments::new(spec.seed, count, fitting), spec.cache_bytes)))
         }
         "fashion-mnist" => fashion_mnist(Path::new(FASHION_MNIST_FOLDER), fitting, spec),
