@@ -237,6 +237,8 @@ fn what_cannot_be_is_refused_with_a_reason() {
         refused(folder, &arguments, 2, &[words]);
     }
     refused(folder, &["draw", "--out", "dots.png"], 1, &["dots.png", "exists"]);
+    let last = u64::MAX.to_string();
+    refused(folder, &["draw", "--index", &last, "--count", "2", "--out", "many"], 2, &["--index", "--count 2"]);
     done(folder, &["draw", "--count", "3", "--size", "8", "--out", "all"]);
     assert_eq!(std::fs::read_dir(folder.join("all")).unwrap().count(), 3);
     done(folder, &["draw", "--transparent", "--size", "20", "--out", "clear.png"]);

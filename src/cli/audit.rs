@@ -116,6 +116,9 @@ fn audit(args: &Args, data: &str) -> Result<u8> {
     if !(args.threshold > 0.0 && args.threshold <= 1.0) {
         return Err(Error::Usage(format!("--threshold {}: takes a number above 0, up to 1", args.threshold)));
     }
+    if args.count == Some(0) {
+        return Err(Error::Usage("--count 0: takes 1 or more".into()));
+    }
     if args.nearest == 0 || args.nearest > 256 {
         return Err(Error::Usage(format!("--nearest {}: takes 1 to 256", args.nearest)));
     }

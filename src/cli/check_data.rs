@@ -48,8 +48,11 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    if args.size == 0 || args.grid.contains(&0) {
-        return Err(Error::Usage("--size and --grid take numbers from 1".into()));
+    if !(1..=8192).contains(&args.size) {
+        return Err(Error::Usage(format!("--size {}: takes 1 to 8192", args.size)));
+    }
+    if args.grid.contains(&0) || args.count == Some(0) {
+        return Err(Error::Usage("--grid and --count take numbers from 1".into()));
     }
     let spec = DataSpec {
         source: args.source.clone(),
@@ -74,7 +77,8 @@ pub fn run(args: Args) -> Result<u8> {
         print_line(&line.to_string())?;
     } else {
         print_line(&source.describe())?;
-        print_line(&format!("{} images can be read, {} cannot", found.images, found.unreadable.len()))?;
+        let plural = if found.images == 1 { "image" } else { "images" };
+        print_line(&format!("{} {plural} can be read, {} cannot", found.images, found.unreadable.len()))?;
         for (kind, n) in &found.kinds {
             print_line(&format!("  {n} {kind}"))?;
         }

@@ -117,8 +117,11 @@ pub fn run(args: Args) -> Result<u8> {
         }
         Some(0) => return usage("--count 0: takes at least 1".into()),
         Some(count) => {
+            let Some(end) = args.index.checked_add(count) else {
+                return usage(format!("--index {} --count {count}: the last index is {}", args.index, u64::MAX));
+            };
             std::fs::create_dir_all(&args.out).map_err(|e| Error::io("cannot make the folder", &args.out, e))?;
-            let garments = (args.index..args.index.saturating_add(count)).map(|index| (index, drawn(index)));
+            let garments = (args.index..end).map(|index| (index, drawn(index)));
             for (index, garment) in garments {
                 let pattern = garment.cloth.pattern.name();
                 let name = match (args.cloth, garment.kind.name()) {

@@ -119,6 +119,7 @@ pub fn run(args: Args) -> Result<u8> {
     if outs.iter().any(|(_, kind)| *kind == Kind::Strip) {
         sample::check_grid(count, columns, [h, w], scale)?;
     }
+    sample::check_grid(1, 1, [h, w], scale)?; // a frame: GIF's sides have 16 bits
     let bytes = count * h * w * 3 * (scale * scale) as usize;
     if bytes > 1 << 30 {
         return usage(format!("{count} frames take {} MiB: take fewer --frames or a smaller --scale", bytes >> 20));

@@ -13,7 +13,7 @@ use crate::nn::Mode;
 use crate::report::{ModelIdentity, Provenance, Tiling, image_grid, save_png};
 use crate::train::translate::{Applied, Direction};
 use crate::train::{RunFolder, classifier};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Measures a translation run on held-out pictures
 ///
@@ -69,117 +69,166 @@ pub fn run(args: Args) -> Result<u8> {
         Direction::AToB => [&domains.shown[0], &domains.shown[1]],
         Direction::BToA => [&domains.shown[1], &domains.shown[0]],
     };
-    let (shape, count) = (from.shape(), args.count.min(from.len()));
-    let [c, h, w] = shape;
+    let count = args.count.min(from.len());
     let judge = match &args.classifier {
         Some(run) => Some(classifier::load(&RunFolder::read(run)?, None, &device)?),
         None => None,
     };
+    // Before the pictures are made: where no pattern is known the user hears it now.
     let wanted: Vec<Wanted> = match &judge {
         Some(_) => (0..count).map(|i| Wanted::of(&domains, [from, to], i)).collect::<Result<_>>()?,
         None => Vec::new(),
     };
-    let load = |source: &dyn Source, i: usize| -> Result<Vec<f32>> {
-        let mut image = vec![0.0; c * h * w];
-        source.load(i, &mut image)?;
-        Ok(image)
-    };
-    let (mut edges, mut looks) = (Vec::new(), Vec::new());
-    let (mut shares, mut distances, mut sheet, mut results) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for i in 0..count {
-        let original = load(&**from, i)?;
-        let result = applied.apply(&original, [h, w], i as u64, Mode::BatchStatistics)?;
-        let there = from.mask(i).unwrap_or_else(|| silhouette(&original, shape));
-        shares.push(overlap(&silhouette(&result, shape), &there));
-        results.extend_from_slice(&result);
-        edges.push(edge_agreement(&result, &original, shape, None));
-        // The answer, or just a picture of the other domain.
-        let other = load(&**to, i % to.len())?;
-        let [before, after] = [&original, &result].map(|image| Looks::of(image, &other, shape));
-        looks.push([before, after]);
-        sheet.extend(original);
-        if domains.paired {
-            let answer = other;
-            let total: f64 = result.iter().zip(&answer).map(|(a, b)| f64::from((a - b).abs())).sum();
-            // Of 255, as pictures have it.
-            distances.push(total / answer.len() as f64 * 127.5);
-            sheet.extend(&result);
-            sheet.extend(answer);
-        } else {
-            sheet.extend(&result);
-        }
-    }
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-    let look =
-        |which: usize, of: fn(&Looks) -> f64| mean(&looks.iter().map(|both| of(&both[which])).collect::<Vec<_>>());
-    let patches = [0, 1].map(|which| look(which, |look| look.patches));
-    let colours = (c == 3).then(|| [0, 1].map(|which| look(which, |look| look.colour)));
-    let least = shares.iter().copied().fold(1.0, f64::min);
+    let (figures, Pictures { results, sheet }) = measure(&applied, [&**from, &**to], domains.paired, count)?;
     if let Some(path) = &args.sheet {
-        let images = if domains.paired { 3 } else { 2 };
-        let columns = images * (12 / images);
-        let scale = (64 / h.max(w)).clamp(1, 8) as u32;
-        let grid = image_grid(&sheet, count * images, c, h, w, columns, scale, 2);
-        let [model, data] = applied.identity.clone();
-        let (recipe, data_licence) = (applied.recipe().name.clone(), applied.data_licence.clone());
-        let identity = ModelIdentity { run: args.run.clone(), recipe, step: applied.step, model, data, data_licence };
-        let made = Provenance::new(&command())
-            .model(&identity, args.licence.as_deref())
-            .with("direction", &args.direction)
-            .tiles(&Tiling::of_image_grid(count * images, [h, w], columns, scale, 2));
-        save_png(path, &grid, made.text(), args.common.force)?;
+        draw(&args, path, &applied, &sheet, from.shape())?;
     }
-    let distance = (!distances.is_empty()).then(|| mean(&distances));
     let found = match &judge {
         Some(judge) => {
-            let verdicts = judge.judge(&results, shape, &device)?;
+            let verdicts = judge.judge(&results, from.shape(), &device)?;
             Some(wanted.iter().zip(&verdicts).map(|(wanted, verdict)| (*wanted, verdict.pattern)).collect::<Vec<_>>())
         }
         None => None,
     };
     let right = found.as_ref().map(|found| found.iter().filter(|(wanted, pattern)| wanted.is(*pattern)).count());
+    let of = from.describe();
     if args.common.printing.json {
         let figures = serde_json::json!({
             "run": args.run.display().to_string(), "step": applied.step, "direction": args.direction, "pictures": count,
-            "data": from.describe(), "silhouette_iou": mean(&shares), "silhouette_iou_least": least,
-            "edge_agreement": mean(&edges), "patch_distance": patches[1], "patch_distance_before": patches[0],
-            "colour_distance": colours.map(|both| both[1]), "colour_distance_before": colours.map(|both| both[0]),
-            "distance_to_answer": distance,
+            "data": of, "silhouette_iou": figures.silhouettes, "silhouette_iou_least": figures.least,
+            "edge_agreement": figures.edges, "patch_distance": figures.patches[1],
+            "patch_distance_before": figures.patches[0], "colour_distance": figures.colours.map(|both| both[1]),
+            "colour_distance_before": figures.colours.map(|both| both[0]), "distance_to_answer": figures.distance,
             "pattern_found": right.map(|right| right as f64 / count as f64),
         });
         return print_line(&figures.to_string()).map(|()| 0);
     }
-    print_line(&format!("{count} pictures of {}, step {}, {}", from.describe(), applied.step, args.direction))?;
-    print_line(&format!("silhouette IoU: mean {:.3}, least {least:.3}", mean(&shares)))?;
-    print_line(&format!("edges agree with the original's: {:.3} (correlation)", mean(&edges)))?;
-    let of = if domains.paired { "the right answers" } else { "pictures of the other domain" };
-    let [before, after] = patches;
-    print_line(&format!("patches, distance to those of {of}: {after:.3} of black to white (originals {before:.3})"))?;
-    if let Some([before, after]) = colours {
-        print_line(&format!("colours, distance to those of {of}: {after:.1} ΔE (originals {before:.1})"))?;
-    }
-    if let Some(distance) = distance {
-        print_line(&format!("distance to the right answer: {distance:.1} of 255 a channel"))?;
-    }
+    print_line(&format!("{count} pictures of {of}, step {}, {}", applied.step, args.direction))?;
+    figures.print(if domains.paired { "the right answers" } else { "pictures of the other domain" })?;
     if let (Some(found), Some(right)) = (found, right) {
-        let missed = found.iter().filter(|(wanted, pattern)| !wanted.is(*pattern));
-        let mut counts: Vec<(String, usize)> = Vec::new();
-        for (wanted, pattern) in missed {
-            let name = format!("{} for {wanted}", pattern.name());
-            match counts.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((name, 1)),
-            }
-        }
-        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let missed: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        let share = 100.0 * right as f64 / count as f64;
-        print_line(&format!("wanted pattern found: {right} of {count} ({share:.1} %)"))?;
-        if !missed.is_empty() {
-            print_line(&format!("found instead: {}", missed.join(", ")))?;
-        }
+        print_patterns(&found, right)?;
     }
     Ok(0)
+}
+
+/// What is measured, each a mean over the pictures.
+struct Figures {
+    /// IoU of the silhouettes of result and original, and the least of them.
+    silhouettes: f64,
+    least: f64,
+    /// Correlation of the edges of result and original.
+    edges: f64,
+    /// Distances of originals and of results from those of the other domain.
+    patches: [f64; 2],
+    colours: Option<[f64; 2]>,
+    /// From the right answers, of 255.
+    distance: Option<f64>,
+}
+
+/// The results one after the other, and what the sheet shows: originals, results, the answers of pairs.
+struct Pictures {
+    results: Vec<f32>,
+    sheet: Vec<Vec<f32>>,
+}
+
+/// Applies the run to the first `count` pictures of `from` and measures what comes out.
+fn measure(applied: &Applied, [from, to]: [&dyn Source; 2], paired: bool, count: usize) -> Result<(Figures, Pictures)> {
+    let shape = from.shape();
+    let [c, h, w] = shape;
+    let load = |source: &dyn Source, i: usize| -> Result<Vec<f32>> {
+        let mut image = vec![0.0; c * h * w];
+        source.load(i, &mut image)?;
+        Ok(image)
+    };
+    let (mut shares, mut edges, mut looks, mut distances) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut pictures = Pictures { results: Vec::new(), sheet: Vec::new() };
+    for i in 0..count {
+        let original = load(from, i)?;
+        let result = applied.apply(&original, [h, w], i as u64, Mode::BatchStatistics)?;
+        let there = from.mask(i).unwrap_or_else(|| silhouette(&original, shape));
+        shares.push(overlap(&silhouette(&result, shape), &there));
+        edges.push(edge_agreement(&result, &original, shape, None));
+        // The answer, or just a picture of the other domain.
+        let other = load(to, i % to.len())?;
+        looks.push([&original, &result].map(|image| Looks::of(image, &other, shape)));
+        pictures.results.extend_from_slice(&result);
+        pictures.sheet.push(original);
+        if paired {
+            let total: f64 = result.iter().zip(&other).map(|(a, b)| f64::from((a - b).abs())).sum();
+            // Of 255, as pictures have it.
+            distances.push(total / other.len() as f64 * 127.5);
+            pictures.sheet.extend([result, other]);
+        } else {
+            pictures.sheet.push(result);
+        }
+    }
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let look =
+        |which: usize, of: fn(&Looks) -> f64| mean(&looks.iter().map(|both| of(&both[which])).collect::<Vec<_>>());
+    let figures = Figures {
+        silhouettes: mean(&shares),
+        least: shares.iter().copied().fold(1.0, f64::min),
+        edges: mean(&edges),
+        patches: [0, 1].map(|which| look(which, |look| look.patches)),
+        colours: (c == 3).then(|| [0, 1].map(|which| look(which, |look| look.colour))),
+        distance: paired.then(|| mean(&distances)),
+    };
+    Ok((figures, pictures))
+}
+
+impl Figures {
+    /// A line a figure; `of` says whose patches and colours the looks are held against.
+    fn print(&self, of: &str) -> Result<()> {
+        let Figures { silhouettes, least, edges, patches: [before, after], colours, distance } = self;
+        print_line(&format!("silhouette IoU: mean {silhouettes:.3}, least {least:.3}"))?;
+        print_line(&format!("edges agree with the original's: {edges:.3} (correlation)"))?;
+        print_line(&format!(
+            "patches, distance to those of {of}: {after:.3} of black to white (originals {before:.3})"
+        ))?;
+        if let Some([before, after]) = colours {
+            print_line(&format!("colours, distance to those of {of}: {after:.1} ΔE (originals {before:.1})"))?;
+        }
+        if let Some(distance) = distance {
+            print_line(&format!("distance to the right answer: {distance:.1} of 255 a channel"))?;
+        }
+        Ok(())
+    }
+}
+
+/// How many results have the wanted pattern, and what the others have.
+fn print_patterns(found: &[(Wanted, Pattern)], right: usize) -> Result<()> {
+    let missed = found.iter().filter(|(wanted, pattern)| !wanted.is(*pattern));
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for (wanted, pattern) in missed {
+        let name = format!("{} for {wanted}", pattern.name());
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let missed: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let (count, share) = (found.len(), 100.0 * right as f64 / found.len() as f64);
+    print_line(&format!("wanted pattern found: {right} of {count} ({share:.1} %)"))?;
+    if !missed.is_empty() {
+        print_line(&format!("found instead: {}", missed.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// The sheet: whole rows of originals beside results and the answers of pairs.
+fn draw(args: &Args, path: &Path, applied: &Applied, sheet: &[Vec<f32>], [c, h, w]: [usize; 3]) -> Result<()> {
+    let columns = 12; // a multiple of two and of three
+    let scale = (64 / h.max(w)).clamp(1, 8) as u32;
+    let grid = image_grid(&sheet.concat(), sheet.len(), c, h, w, columns, scale, 2);
+    let [model, data] = applied.identity.clone();
+    let (recipe, data_licence) = (applied.recipe().name.clone(), applied.data_licence.clone());
+    let identity = ModelIdentity { run: args.run.clone(), recipe, step: applied.step, model, data, data_licence };
+    let made = Provenance::new(&command())
+        .model(&identity, args.licence.as_deref())
+        .with("direction", &args.direction)
+        .tiles(&Tiling::of_image_grid(sheet.len(), [h, w], columns, scale, 2));
+    save_png(path, &grid, made.text(), args.common.force)
 }
 
 /// How far an image's look is from another's.
