@@ -1,9 +1,9 @@
 //! `toile gatys`: one picture in the style of another by optimising its pixels.
 
 use super::common::{Common, command};
-use super::print_line;
 use super::progress::Progress;
 use super::train::stop_on_signals;
+use super::{print_line, say};
 use crate::error::{Error, Result};
 use crate::optim::{LbfgsConfig, LineSearch};
 use crate::report::Provenance;
@@ -103,6 +103,9 @@ pub fn run(args: Args) -> Result<u8> {
     let layers = [weights.style_layers.join(", "), weights.content_layer.clone()];
     let needed = memory((&args.features, args.seed), &weights, [content.size, style.size], (rule, args.evaluations))?;
     check_memory(&args.content, content.size, needed)?;
+    if !args.common.printing.quiet {
+        say(&format!("memory: about {} MiB beside the program", needed.div_ceil(1 << 20)));
+    }
     let distance = Distance::new(&network, weights, &content.tensor(&device), &style.tensor(&device))?;
     let mut progress = Progress::new(args.common.printing.quiet, matches!(device, Device::Gpu(_)));
     let [h, w] = content.size;

@@ -1,6 +1,6 @@
 //! Adaptive instance normalisation (Huang and Belongie 2017): any style in one pass, by a decoder of restyled features.
 
-use super::feed_forward::Encoder;
+use super::encoder::Encoder;
 use crate::error::Result;
 use crate::models::FeatureNetwork;
 use crate::nn::{Mode, Module, Sequential};

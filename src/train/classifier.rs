@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Images a pattern in the picture that is written while training.
-const SHOWN: usize = 8;
+pub(super) const SHOWN: usize = 8;
 
 /// Disturbances of image k of a run are drawn from this index on; the loader's own draws begin at 0.
 const DISTURBANCE: u64 = 1 << 63;

@@ -1,6 +1,6 @@
 //! Perceptual losses (Johnson et al. 2016): a network learns one style, whose Gram matrices its images shall have.
 
-use super::feed_forward::Encoder;
+use super::encoder::Encoder;
 use crate::error::Result;
 use crate::models::JohnsonSpec;
 use crate::nn::{Mode, Module, Sequential};

@@ -4,12 +4,13 @@ use super::gan::Gan;
 use super::recipe::{AnyRecipe, FeedForwardRecipe, Style, TrainConfig};
 use super::translation::{self, Method};
 use super::{classifier, feed_forward};
+use crate::data::garments::Pattern;
 use crate::data::{self, Source, thousands};
 use crate::error::{Error, Result};
 use crate::gpu::AdapterKind;
 use crate::nn::{Draws, Mode, Parameter};
 use crate::tensor::plan::{Planned, plan};
-use crate::tensor::{Device, Tensor};
+use crate::tensor::{Device, Tensor, no_grad};
 use crate::train::gan_training::GRID;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub struct MemoryEstimate {
     pub tensors: u64,
     /// What a device needs to compute them: packed operands, and on a GPU room for the gradients beside the moments.
     pub scratch: u64,
-    /// Images kept and read ahead.
+    /// Images kept and read ahead, and the picture that is written of what the run makes.
     pub images: u64,
     /// The copy of all weights and moments that is made for a checkpoint.
     pub checkpoint: u64,
@@ -120,7 +121,7 @@ pub(crate) fn own_memory(device: &Device) -> bool {
 /// A recipe whose shapes do not meet, data that cannot be read.
 pub fn estimate(recipe: &AnyRecipe, device: &Device) -> Result<MemoryEstimate> {
     let &TrainConfig { batch, accumulate, .. } = recipe.train();
-    let Rehearsal { live, resident, state } = along(accumulate, MOST_PARTS, &|parts| {
+    let Rehearsal { live, resident, state, shown } = along(accumulate, MOST_PARTS, &|parts| {
         along(batch / accumulate, MOST_IMAGES, &|images| rehearse(&recipe.with_batch(parts * images, parts), device))
     })?;
     let (tensors, scratch) = match device {
@@ -130,7 +131,7 @@ pub fn estimate(recipe: &AnyRecipe, device: &Device) -> Result<MemoryEstimate> {
         // An optimiser on a GPU keeps gradients beside weights and moments.
         Device::Gpu(_) => (resident, state / 3 + GPU_SCRATCH),
     };
-    let images = images(recipe)?;
+    let images = images(recipe)? + shown;
     Ok(MemoryEstimate { tensors, scratch, images, checkpoint: 2 * state, program: resident_memory().unwrap_or(0) })
 }
 
@@ -147,6 +148,8 @@ struct Rehearsal {
     resident: u64,
     /// Weights and moments, as a checkpoint holds them.
     state: u64,
+    /// The images of the picture that is written while training, as numbers and as bytes.
+    shown: u64,
 }
 
 /// A rehearsal of n, or beyond `most` what the line through those of `most` / 2 and `most` gives: tensors grow with the images,
@@ -160,7 +163,7 @@ fn along(n: usize, most: usize, rehearse: &dyn Fn(usize) -> Result<Rehearsal>) -
     // Far beyond what there is, f64 as u64 ends at the largest.
     let line = |half: u64, whole: u64| (whole as f64 + whole.saturating_sub(half) as f64 * beyond) as u64;
     let (live, resident) = (line(half.live, whole.live), line(half.resident, whole.resident));
-    Ok(Rehearsal { live, resident, state: whole.state })
+    Ok(Rehearsal { live, resident, ..whole })
 }
 
 fn rehearse(recipe: &AnyRecipe, device: &Device) -> Result<Rehearsal> {
@@ -173,9 +176,9 @@ fn rehearse(recipe: &AnyRecipe, device: &Device) -> Result<Rehearsal> {
                 let real = Tensor::zeros(&Device::Cpu, [recipe.images_per_step(), c, h, w]);
                 gan.step(&real, &gan.noise(step))?;
             }
-            let shown = GRID[0].min(recipe.train.batch.max(16));
-            gan.sample(&Tensor::zeros(&Device::Cpu, [shown, recipe.generator.latent]), Mode::Inference);
-            Ok::<_, Error>(bytes(&gan.state()))
+            let at_a_time = GRID[0].min(recipe.train.batch.max(16));
+            gan.sample(&Tensor::zeros(&Device::Cpu, [at_a_time, recipe.generator.latent]), Mode::Inference);
+            Ok::<_, Error>((gan.state(), GRID[0], [c, h, w]))
         }
         AnyRecipe::Translation(recipe) => {
             let draws = Draws::new(recipe.train.seed);
@@ -186,14 +189,22 @@ fn rehearse(recipe: &AnyRecipe, device: &Device) -> Result<Rehearsal> {
                 draws.begin(step);
                 method.step(&images(recipe.train.batch), &images(recipe.train.batch), step)?;
             }
-            method.show(&images(1), &images(1));
-            Ok(bytes(&method.state()))
+            let columns = no_grad(|| method.show(&images(1), &images(1)).len());
+            Ok((method.state(), columns * translation::SHOWN, [c, h, w]))
         }
-        AnyRecipe::Classifier(recipe) => Ok(bytes(&classifier::rehearse(recipe, &Device::Cpu)?)),
+        AnyRecipe::Classifier(recipe) => {
+            let (state, [h, w]) = (classifier::rehearse(recipe, &Device::Cpu)?, recipe.data.size);
+            Ok((state, Pattern::ALL.len() * classifier::SHOWN, [3, h, w]))
+        }
         AnyRecipe::Stylize(_) => Err(recipe.cannot_train()),
-        AnyRecipe::FeedForward(recipe) => Ok(bytes(&feed_forward::rehearse(recipe, &Device::Cpu)?)),
+        AnyRecipe::FeedForward(recipe) => {
+            let (state, [h, w]) = (feed_forward::rehearse(recipe, &Device::Cpu)?, recipe.data.size);
+            Ok((state, 3 * feed_forward::SHOWN, [3, h, w]))
+        }
     });
-    Ok(Rehearsal { live, resident, state: walked? })
+    let (state, shown, [c, h, w]) = walked?;
+    let shown = ((4 * c + 3) * h * w * shown) as u64;
+    Ok(Rehearsal { live, resident, state: bytes(&state), shown })
 }
 
 /// Packed operands of matrix products on `cpu`, as measured.

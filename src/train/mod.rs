@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod classifier;
 pub mod cut;
 pub mod cyclegan;
+mod encoder;
 pub mod features;
 pub mod feed_forward;
 pub mod folder;

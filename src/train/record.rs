@@ -68,6 +68,7 @@ impl Record {
             // What is not UTF-8 is no row.
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(_) if path.is_dir() => return Err(Error::file(path, "is a folder where a file must be: move it away")),
             Err(error) => return Err(Error::io("cannot read", path, error)),
         };
         let mut rows: Vec<Row> = Vec::new();

@@ -17,7 +17,7 @@ use crate::tensor::{Device, Tensor, no_grad};
 pub type Losses = Vec<(&'static str, Tensor)>;
 
 /// Images of each domain in the picture that is written while training.
-const SHOWN: usize = 8;
+pub(super) const SHOWN: usize = 8;
 
 /// Domain B's order, when it is not that of A, is drawn under the seed plus this.
 const OTHER_ORDER: u64 = 0x9E37_79B9_7F4A_7C15;
