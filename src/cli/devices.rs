@@ -26,7 +26,8 @@ pub fn run(args: Args) -> Result<u8> {
         print_line(&text(adapter))?;
     }
     if found.is_empty() {
-        print_line("no GPU adapter (on Debian and Ubuntu, mesa-vulkan-drivers brings a software one)")?;
+        let hint = if cfg!(target_os = "linux") { ": mesa-vulkan-drivers brings a software one" } else { "" };
+        print_line(&format!("no GPU adapter with a Vulkan, Metal, DX12 or GL driver{hint}"))?;
     }
     print_line(&format!(
         "cpu: {} threads, f32\nreference: f64, plain loops\nauto: {auto}",

@@ -150,10 +150,11 @@ fn announce_memory(recipe: &AnyRecipe, device: &crate::Device, quiet: bool) -> R
 /// A flag that the first Ctrl-C or SIGTERM sets; a second one ends the process at once.
 pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let mut signals = signal_hook::consts::TERM_SIGNALS.to_vec();
     #[cfg(unix)]
-    signals.push(signal_hook::consts::SIGHUP); // the terminal was closed
-    for signal in &signals {
+    let closed: &[i32] = &[signal_hook::consts::SIGHUP]; // the terminal was closed
+    #[cfg(not(unix))]
+    let closed: &[i32] = &[];
+    for signal in signal_hook::consts::TERM_SIGNALS.iter().chain(closed) {
         // The order matters: this one looks at the flag before the next sets it.
         signal_hook::flag::register_conditional_shutdown(*signal, 1, stop.clone())
             .and_then(|_| signal_hook::flag::register(*signal, stop.clone()))

@@ -1,6 +1,8 @@
 //! The memory that a run will take, found before it starts by going through its steps without computing them.
 
 use super::gan::Gan;
+pub(crate) use super::machine::available_memory;
+use super::machine::resident_memory;
 use super::recipe::{AnyRecipe, FeedForwardRecipe, Style, TrainConfig};
 use super::translation::{self, Method};
 use super::{classifier, feed_forward};
@@ -249,13 +251,6 @@ fn images(recipe: &AnyRecipe) -> Result<u64> {
     Ok(sources.iter().map(|source| kept(&**source) + read_ahead).sum())
 }
 
-/// The memory that is free for programs, in bytes, where the system says so (Linux).
-pub(crate) fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-}
-
 /// Refuses a picture of `size`, height and width, for which more memory is needed than is free, where the system tells.
 ///
 /// # Errors
@@ -268,13 +263,6 @@ pub(super) fn check_picture(path: &Path, [h, w]: [usize; 2], needed: u64, remedy
         }
         _ => Ok(()),
     }
-}
-
-/// The memory that this process holds now, where the system tells (Linux).
-fn resident_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod gatys;
 pub mod johnson;
 pub mod latent;
 pub mod loss;
+mod machine;
 pub mod memory;
 pub mod picture;
 pub mod pix2pix;
