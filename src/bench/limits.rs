@@ -2,7 +2,7 @@
 
 use super::clock::time;
 use crate::cpu::parallel::{for_chunks, for_tasks};
-use crate::cpu::simd::Isa;
+use crate::cpu::vector::{Vector, with_vectors};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Kernel, KernelCall};
 use crate::rng::{Domain, Stream};
@@ -48,65 +48,46 @@ const CHAINS: usize = 12;
 const CPU_TURNS: usize = 1 << 20;
 
 fn cpu_fma(device: &Device) -> Result<f64> {
-    let (chains, lanes): (fn() -> f32, usize) = match Isa::best() {
-        // SAFETY: the processor has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => (|| unsafe { x86::wide_chains() }, 16),
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => (|| unsafe { x86::chains() }, 8),
-        _ => (chains, 8),
-    };
+    with_vectors!(fma_of, [], (device))
+}
+
+fn fma_of<V: Vector<W>, const W: usize>(device: &Device) -> Result<f64> {
     let threads = rayon::current_num_threads();
     let timing = time(device, || {
-        for_tasks(threads, |_| _ = black_box(chains()));
+        // SAFETY: `with_vectors` chose instructions that the processor has.
+        for_tasks(threads, |_| _ = black_box(unsafe { chains::<V, W>() }));
         Ok(())
     })?;
-    Ok((threads * CPU_TURNS * CHAINS * lanes * 2) as f64 / timing.best * 1e-9)
+    Ok((threads * CPU_TURNS * CHAINS * W * 2) as f64 / timing.best * 1e-9)
 }
 
-/// x ← x·factor + term, twelve vectors side by side.
-fn chains() -> f32 {
-    let (factor, term) = (black_box([0.999f32; 8]), black_box([1e-3f32; 8]));
-    let mut x = black_box([[1.0f32; 8]; CHAINS]);
-    for _ in 0..CPU_TURNS {
-        for chain in &mut x {
-            for ((x, factor), term) in chain.iter_mut().zip(&factor).zip(&term) {
-                *x = if cfg!(target_arch = "aarch64") { x.mul_add(*factor, *term) } else { *x * factor + term };
-            }
-        }
-    }
-    x.iter().flatten().sum()
-}
-
-/// The same by name of the instruction: compilers do not keep arrays in registers.
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{CHAINS, CPU_TURNS, black_box};
-    use std::arch::x86_64::*;
-
-    #[target_feature(enable = "avx512f")]
-    pub fn wide_chains() -> f32 {
-        let (factor, term) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-3)));
-        let mut x = [_mm512_set1_ps(black_box(1.0)); CHAINS];
-        for _ in 0..CPU_TURNS {
-            for x in &mut x {
-                *x = _mm512_fmadd_ps(*x, factor, term);
-            }
-        }
-        x.into_iter().map(|x| _mm512_reduce_add_ps(x)).sum()
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub fn chains() -> f32 {
-        let (factor, term) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
-        let mut x = [_mm256_set1_ps(black_box(1.0)); CHAINS];
-        for _ in 0..CPU_TURNS {
-            for x in &mut x {
-                *x = _mm256_fmadd_ps(*x, factor, term);
-            }
-        }
-        x.into_iter().map(|x| _mm256_cvtss_f32(x)).sum()
+/// x ← x + x·factor, twelve vectors side by side. Both depend on x: so nothing can be computed once for all turns, and the sum may
+/// overwrite x where instructions add to one of their inputs.
+///
+/// # Safety
+/// The processor has V's instructions.
+unsafe fn chains<V: Vector<W>, const W: usize>() -> [f32; W] {
+    // SAFETY: as the caller's.
+    unsafe {
+        V::compiled(
+            #[inline(always)]
+            || {
+                let factor = V::all(black_box(-1e-6));
+                let mut x = [V::all(black_box(1.0)); CHAINS];
+                for _ in 0..CPU_TURNS {
+                    for x in &mut x {
+                        *x = x.add_product(*x, factor);
+                    }
+                }
+                let mut sum = x[0];
+                for x in &x[1..] {
+                    sum = sum.add(*x);
+                }
+                let mut sums = [0.0; W];
+                sum.store(&mut sums);
+                sums
+            },
+        )
     }
 }
 

@@ -1,11 +1,15 @@
 //! Convolutions between few channels and many, computed from the planes of the images into the result, without packing.
 
 use super::conv::Pixels;
-use super::lanes::Lanes;
 use super::pack::depth;
 use super::parallel::for_tasks;
 use super::product::Shared;
 use super::simd::Isa;
+#[cfg(target_arch = "aarch64")]
+use super::vector::Neon;
+use super::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m512};
 use std::ops::Range;
 
 /// Vectors of pixels that a task takes where images are not shared out.
@@ -28,7 +32,7 @@ pub unsafe fn run<const MR: usize, const NR: usize>(
         return;
     }
     let work = Work::<MR> { pixels, source, y, row_stride, base, rows, depth: depth::<NR>(pixels.parts[0].left.k) };
-    let lanes = if Isa::best() == Isa::Avx512 { 16 } else { 8 };
+    let lanes = Isa::best().lanes();
     for part in &pixels.parts {
         let far = part.from[..rows].iter().max().unwrap_or(&0) + part.offsets.iter().max().unwrap_or(&0);
         assert!(far + pixels.wide.max(lanes) <= source.len() && part.left.k == part.offsets.len());
@@ -38,15 +42,7 @@ pub unsafe fn run<const MR: usize, const NR: usize>(
     let spots = work.spots(lanes);
     let block = |spots: Range<usize>| {
         // SAFETY: the processor has the instructions; the places were checked above.
-        unsafe {
-            match Isa::best() {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => avx512(&work, spots),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => avx2(&work, spots),
-                _ => block::<[f32; 8], MR, 2>(&work, spots),
-            }
-        }
+        unsafe { blocks(&work, spots) }
     };
     if spread {
         for_tasks(spots.div_ceil(SPOTS), |i| block(i * SPOTS..spots.min((i + 1) * SPOTS)));
@@ -55,33 +51,35 @@ pub unsafe fn run<const MR: usize, const NR: usize>(
     }
 }
 
+/// All rows of the weights at some spots, with as many vectors at a time as the registers take.
+///
 /// # Safety
-/// The processor has the instructions; all places lie in their slices.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn avx512<const MR: usize>(work: &Work<MR>, spots: Range<usize>) {
-    use std::arch::x86_64::__m512;
-    // SAFETY: as the caller's. 8 rows of 3 vectors or 4 of 4 fill 24 or 16 of the 32 registers.
+/// All places lie in their slices.
+unsafe fn blocks<const MR: usize>(work: &Work<MR>, spots: Range<usize>) {
+    let (rows, isa) = (work.pixels.parts[0].left.m, Isa::best());
+    // SAFETY: as the caller's; the processor has the instructions.
     unsafe {
-        match work.pixels.parts[0].left.m {
-            ..=3 if spots.len().div_ceil(7) * 7 <= spots.len().div_ceil(4) * 4 => block::<__m512, MR, 7>(work, spots),
-            ..=4 => block::<__m512, MR, 4>(work, spots),
-            _ => block::<__m512, MR, 3>(work, spots),
-        }
-    }
-}
-
-/// # Safety
-/// As [`avx512`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const MR: usize>(work: &Work<MR>, spots: Range<usize>) {
-    use std::arch::x86_64::__m256;
-    // SAFETY: as the caller's. 4 rows of 2 vectors or 3 of 3 fill 8 or 9 of the 16 registers.
-    unsafe {
-        match work.pixels.parts[0].left.m {
-            ..=3 => block::<__m256, MR, 3>(work, spots),
-            _ => block::<__m256, MR, 2>(work, spots),
+        match isa {
+            // Of 32 registers 8 rows of 3 vectors fill 24, 3 of 7 21 and 4 of 4 16.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => match rows {
+                ..=3 if spots.len().div_ceil(7) * 7 <= spots.len().div_ceil(4) * 4 => {
+                    block::<__m512, 16, MR, 7>(work, spots)
+                }
+                ..=4 => block::<__m512, 16, MR, 4>(work, spots),
+                _ => block::<__m512, 16, MR, 3>(work, spots),
+            },
+            // Of 16 registers 4 rows of 2 vectors fill 8, 3 of 3 9.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 if rows <= 3 => block::<__m256, 8, MR, 3>(work, spots),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => block::<__m256, 8, MR, 2>(work, spots),
+            // Of 32 registers, two a vector, 4 rows of 3 vectors or 3 of 4 fill 24.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon if rows <= 3 => block::<Neon, 8, MR, 4>(work, spots),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => block::<Neon, 8, MR, 3>(work, spots),
+            _ => block::<[f32; 8], 8, MR, 2>(work, spots),
         }
     }
 }
@@ -134,30 +132,37 @@ impl<const MR: usize> Work<'_, MR> {
 ///
 /// # Safety
 /// The processor has the instructions of V; all places lie in their slices.
-#[inline(always)]
-unsafe fn block<V: Lanes, const MR: usize, const N: usize>(work: &Work<MR>, spots: Range<usize>) {
+unsafe fn block<V: Vector<W>, const W: usize, const MR: usize, const N: usize>(work: &Work<MR>, spots: Range<usize>) {
     let left = &work.pixels.parts[0].left;
-    let halves = work.halves(V::COUNT);
-    for first in spots.clone().step_by(N) {
-        // Where there are not so many left, the last one is computed again.
-        let spots: [Spot; N] = std::array::from_fn(|i| work.spot((first + i).min(spots.end - 1), V::COUNT));
-        for tile in 0..left.panels() {
-            // SAFETY: as the caller's.
-            unsafe {
-                match ((left.m - tile * MR).min(MR), halves) {
-                    (1, false) => sums::<V, MR, 1, N, false>(work, tile, spots),
-                    (2, false) => sums::<V, MR, 2, N, false>(work, tile, spots),
-                    (3, false) => sums::<V, MR, 3, N, false>(work, tile, spots),
-                    (4, false) => sums::<V, MR, 4, N, false>(work, tile, spots),
-                    (_, false) => sums::<V, MR, 8, N, false>(work, tile, spots),
-                    (1, true) => sums::<V, MR, 1, N, true>(work, tile, spots),
-                    (2, true) => sums::<V, MR, 2, N, true>(work, tile, spots),
-                    (3, true) => sums::<V, MR, 3, N, true>(work, tile, spots),
-                    (4, true) => sums::<V, MR, 4, N, true>(work, tile, spots),
-                    (_, true) => sums::<V, MR, 8, N, true>(work, tile, spots),
+    let halves = work.halves(W);
+    // SAFETY: as the caller's.
+    unsafe {
+        V::compiled(
+            #[inline(always)]
+            || {
+                for first in spots.clone().step_by(N) {
+                    // Where there are not so many left, the last one is computed again.
+                    let near: [Spot; N] = std::array::from_fn(
+                        #[inline(always)]
+                        |i| work.spot((first + i).min(spots.end - 1), W),
+                    );
+                    for tile in 0..left.panels() {
+                        match ((left.m - tile * MR).min(MR), halves) {
+                            (1, false) => sums::<V, W, MR, 1, N, false>(work, tile, near),
+                            (2, false) => sums::<V, W, MR, 2, N, false>(work, tile, near),
+                            (3, false) => sums::<V, W, MR, 3, N, false>(work, tile, near),
+                            (4, false) => sums::<V, W, MR, 4, N, false>(work, tile, near),
+                            (_, false) => sums::<V, W, MR, 8, N, false>(work, tile, near),
+                            (1, true) => sums::<V, W, MR, 1, N, true>(work, tile, near),
+                            (2, true) => sums::<V, W, MR, 2, N, true>(work, tile, near),
+                            (3, true) => sums::<V, W, MR, 3, N, true>(work, tile, near),
+                            (4, true) => sums::<V, W, MR, 4, N, true>(work, tile, near),
+                            (_, true) => sums::<V, W, MR, 8, N, true>(work, tile, near),
+                        }
+                    }
                 }
-            }
-        }
+            },
+        )
     }
 }
 
@@ -166,7 +171,7 @@ unsafe fn block<V: Lanes, const MR: usize, const N: usize>(work: &Work<MR>, spot
 /// # Safety
 /// As [`block`].
 #[inline(always)]
-unsafe fn sums<V: Lanes, const MR: usize, const R: usize, const N: usize, const HALVES: bool>(
+unsafe fn sums<V: Vector<W>, const W: usize, const MR: usize, const R: usize, const N: usize, const HALVES: bool>(
     work: &Work<MR>,
     tile: usize,
     spots: [Spot; N],
@@ -180,31 +185,36 @@ unsafe fn sums<V: Lanes, const MR: usize, const R: usize, const N: usize, const 
     // SAFETY: as the caller's; `run` looked at all places.
     unsafe {
         let y = work.y.start().add(work.base + tile * MR * work.row_stride);
-        let to: [[*mut f32; 2]; N] =
-            spots.map(|spot| spot.rows.map(|row| y.add(pixels.to[row] + spot.x * pixels.step)));
-        let even = part_sums::<V, MR, R, N, HALVES>(work, 0, tile, spots);
+        let place = |spot: Spot, half: usize| y.add(pixels.to[spot.rows[half]] + spot.x * pixels.step);
+        let to: [[*mut f32; 2]; N] = std::array::from_fn(
+            #[inline(always)]
+            |i| [place(spots[i], 0), place(spots[i], 1)],
+        );
+        let even = part_sums::<V, W, MR, R, N, HALVES>(work, 0, tile, spots);
         if HALVES {
-            write(&even, rows, work.row_stride, to, |v, [low, high], _| v.store_halves(low, high, len));
+            write::<V, W, R, N>(&even, rows, work.row_stride, to, |v, [low, high], _| v.write_halves(low, high, len));
         } else if pixels.parts.len() == 2 {
-            let odd = part_sums::<V, MR, R, N, HALVES>(work, 1, tile, spots);
-            write(&even, rows, work.row_stride, to, |v, [to, _], at| v.store_pairs(odd[at[0]][at[1]], to, len));
+            let odd = part_sums::<V, W, MR, R, N, HALVES>(work, 1, tile, spots);
+            write::<V, W, R, N>(&even, rows, work.row_stride, to, |v, [to, _], at| {
+                v.write_pairs(odd[at[0]][at[1]], to, len)
+            });
         } else if pixels.step > 1 {
-            write(&even, rows, work.row_stride, to, |v, [to, _], _| {
+            write::<V, W, R, N>(&even, rows, work.row_stride, to, |v, [to, _], _| {
                 let mut values = [0.0; 16];
-                v.store(values.as_mut_ptr(), V::COUNT);
+                v.write(values.as_mut_ptr());
                 (0..len).for_each(|i| *to.add(i * pixels.step) = values[i]);
             });
-        } else if len == V::COUNT {
-            write(&even, rows, work.row_stride, to, |v, [to, _], _| v.store(to, V::COUNT));
+        } else if len == W {
+            write::<V, W, R, N>(&even, rows, work.row_stride, to, |v, [to, _], _| v.write(to));
         } else {
-            write(&even, rows, work.row_stride, to, |v, [to, _], _| v.store(to, len));
+            write::<V, W, R, N>(&even, rows, work.row_stride, to, |v, [to, _], _| v.write_first(to, len));
         }
     }
 }
 
 /// Calls `store(vector, its places, [row, spot])` for all vectors of the first rows.
 #[inline(always)]
-fn write<V: Lanes, const R: usize, const N: usize>(
+fn write<V: Vector<W>, const W: usize, const R: usize, const N: usize>(
     sums: &[[V; N]; R],
     rows: usize,
     row_stride: usize,
@@ -219,9 +229,16 @@ fn write<V: Lanes, const R: usize, const N: usize>(
 }
 
 /// # Safety
-/// As [`block`].
+/// As [`blocks`].
 #[inline(always)]
-unsafe fn part_sums<V: Lanes, const MR: usize, const R: usize, const N: usize, const HALVES: bool>(
+unsafe fn part_sums<
+    V: Vector<W>,
+    const W: usize,
+    const MR: usize,
+    const R: usize,
+    const N: usize,
+    const HALVES: bool,
+>(
     work: &Work<MR>,
     part: usize,
     tile: usize,
@@ -230,32 +247,40 @@ unsafe fn part_sums<V: Lanes, const MR: usize, const R: usize, const N: usize, c
     let part = &work.pixels.parts[part];
     // SAFETY: as the caller's.
     unsafe {
-        let from = |i: usize, half: usize| work.source.as_ptr().add(part.from[spots[i].rows[half]] + spots[i].x);
-        let low: [*const f32; N] = std::array::from_fn(|i| from(i, 0));
-        let high: [*const f32; N] = std::array::from_fn(|i| from(i, 1));
-        let mut total = [[V::zero(); N]; R];
+        let from = |spot: Spot, half: usize| work.source.as_ptr().add(part.from[spot.rows[half]] + spot.x);
+        let low: [*const f32; N] = std::array::from_fn(
+            #[inline(always)]
+            |i| from(spots[i], 0),
+        );
+        let high: [*const f32; N] = std::array::from_fn(
+            #[inline(always)]
+            |i| from(spots[i], 1),
+        );
+        let mut total = [[V::all(0.0); N]; R];
         for (pass, offsets) in part.offsets.chunks(work.depth).enumerate() {
             let start = pass * work.depth;
-            let mut a = part.left.pass(start, start + offsets.len(), tile..tile + 1).as_ptr();
-            let mut sums = [[V::zero(); N]; R];
-            for &offset in offsets {
-                let b: [V; N] = std::array::from_fn(|i| match HALVES {
-                    true => V::load_halves(low[i].add(offset), high[i].add(offset)),
-                    false => V::load(low[i].add(offset)),
-                });
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = V::splat(a.add(r));
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = sum.add_product(a, b);
+            let a = part.left.pass(start, start + offsets.len(), tile..tile + 1).as_ptr();
+            let mut sums = [[V::all(0.0); N]; R];
+            V::add_products(
+                &mut sums,
+                a,
+                [1, MR],
+                offsets.len(),
+                #[inline(always)]
+                |k, i| {
+                    let offset = *offsets.get_unchecked(k);
+                    if HALVES {
+                        V::read_halves(low[i].add(offset), high[i].add(offset))
+                    } else {
+                        V::read(low[i].add(offset))
                     }
-                }
-                a = a.add(MR);
-            }
+                },
+            );
             if part.offsets.len() <= work.depth {
                 return sums;
             }
             for (total, sums) in total.iter_mut().zip(sums) {
-                total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.plus(sum));
+                total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.add(sum));
             }
         }
         total

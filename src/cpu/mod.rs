@@ -5,19 +5,21 @@ pub mod conv;
 mod conv_direct;
 mod conv_weight;
 pub mod guard;
-mod lanes;
 pub mod math;
 pub mod matmul;
 mod pack;
 pub mod parallel;
 mod product;
+mod quads;
 pub mod simd;
 pub mod sums;
 mod team;
 mod tile;
 #[cfg(target_arch = "x86_64")]
-mod tile_avx512;
+mod tile_avx2;
+mod tile_kernels;
 mod tile_rows;
+pub(crate) mod vector;
 mod winograd;
 
 pub use buffer::{CpuBuffer, NoMemory, try_zeros};

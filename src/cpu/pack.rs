@@ -3,6 +3,7 @@
 use super::CpuBuffer;
 use super::parallel::{for_chunks, for_tasks};
 use super::product::Shared;
+use super::quads;
 use super::simd::{Isa, fetch, vectorized};
 use super::tile::{Move, Multiply};
 
@@ -166,33 +167,20 @@ fn interleave_panel<const MR: usize>(
 }
 
 /// panel[k, r] = rows[r][k] for as many k as fill whole blocks of 4 by 4; returns how many.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn interleave_blocks<const MR: usize>(rows: [&[f32]; MR], panel: &mut [f32]) -> usize {
-    use std::arch::x86_64::*;
     let blocks = panel.len() / MR / 4;
     assert!(MR.is_multiple_of(4) && rows.iter().all(|row| row.len() >= 4 * blocks));
     for at in 0..blocks {
         for r in (0..MR).step_by(4) {
-            // SAFETY: SSE is part of x86-64; row and panel hold these elements by the assertion.
+            // SAFETY: row and panel hold these elements by the assertion.
             unsafe {
-                let [mut a, mut b, mut c, mut d] =
-                    std::array::from_fn(|i| _mm_loadu_ps(rows[r + i].as_ptr().add(4 * at)));
-                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-                for (i, v) in [a, b, c, d].into_iter().enumerate() {
-                    _mm_storeu_ps(panel.as_mut_ptr().add((4 * at + i) * MR + r), v);
-                }
+                let from = std::array::from_fn(|i| rows[r + i].as_ptr().add(4 * at));
+                quads::turn(from, std::array::from_fn(|i| panel.as_mut_ptr().add((4 * at + i) * MR + r)));
             }
         }
     }
     4 * blocks
-}
-
-/// Without vectors of this kind: none.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-pub fn interleave_blocks<const MR: usize>(_: [&[f32]; MR], _: &mut [f32]) -> usize {
-    0
 }
 
 /// panel[k, r] = source[rows[r] + offsets[k]]
@@ -238,7 +226,7 @@ pub fn pack_runs<const MR: usize, const NR: usize>(
 ) {
     let Some(last) = runs.last() else { return };
     assert!(last.to + last.len <= NR && panel.len() >= panel_len::<NR>(offsets.len()));
-    let lanes = if Isa::best() == Isa::Avx512 { 16 } else { 8 };
+    let lanes = Isa::best().lanes();
     let reach = runs.iter().map(|run| run.from + run.len.next_multiple_of(lanes)).max().unwrap_or(0);
     if last.to + last.len < NR && offsets.iter().any(|offset| offset + reach > source.len()) {
         // Whole vectors would go beyond the end of the source.

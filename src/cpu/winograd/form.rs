@@ -1,6 +1,6 @@
 //! The two forms: the sums before and after the products, for one tile of 2x2 results and a vector of channels.
 
-use super::vector::Vector;
+use super::super::vector::Vector;
 
 /// The places of a tile; forms with fewer repeat one in the last ones.
 pub type Places<V> = [V; 16];

@@ -4,10 +4,10 @@ use super::super::CpuBuffer;
 use super::super::parallel::for_tasks;
 use super::super::product::Shared;
 use super::super::simd::vectorized;
+use super::super::vector::{Vector, with_vectors};
 use super::form::{Form, Places, Strided};
 use super::kernel::multiply;
 use super::lanes::{Images, Pixels, turn_in};
-use super::vector::{Vector, with_vectors};
 use super::{APART, Group, Panels, Plan, Strip, TILES};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -28,7 +28,7 @@ const GROUPS: usize = 8;
 
 /// The convolution, with kernels turned by half a turn if `turned`, or its adjoint. Writes all of the result.
 pub fn convolve<F: Form>(plan: &Plan, face: Face, turned: bool, source: &[f32], w: &[f32], result: &mut [f32]) {
-    with_vectors!(in_vectors, F, (plan, face, turned, source, w, result));
+    with_vectors!(in_vectors, [F], (plan, face, turned, source, w, result));
 }
 
 fn in_vectors<F: Form, V: Vector<W>, const W: usize>(

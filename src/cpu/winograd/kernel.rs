@@ -1,6 +1,11 @@
 //! The innermost product: rows of transformed tiles times a panel of transformed weights.
 
 use super::super::simd::Isa;
+#[cfg(target_arch = "aarch64")]
+use super::super::vector::Neon;
+use super::super::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m512};
 
 /// y[t, i] = Σ_k a[t, k]·b[k, i] for 2·W columns, or y += … if `add`. Of a, blocks of 2·W k lie together: `a` holds for each
 /// block all `tiles` rows of it; b and y are dense.
@@ -18,20 +23,28 @@ pub fn multiply<const W: usize>(a: &[f32], b: &[f32], y: &mut [f32], tiles: usiz
             match Isa::best() {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 if W == 16 => match left {
-                    12.. => avx512::<12>(a, step, b, y, add),
-                    8.. => avx512::<8>(a, step, b, y, add),
-                    6.. => avx512::<6>(a, step, b, y, add),
-                    4.. => avx512::<4>(a, step, b, y, add),
-                    3 => avx512::<3>(a, step, b, y, add),
-                    2 => avx512::<2>(a, step, b, y, add),
-                    _ => avx512::<1>(a, step, b, y, add),
+                    12.. => rows::<__m512, 16, 12>(a, step, b, y, add),
+                    8.. => rows::<__m512, 16, 8>(a, step, b, y, add),
+                    6.. => rows::<__m512, 16, 6>(a, step, b, y, add),
+                    4.. => rows::<__m512, 16, 4>(a, step, b, y, add),
+                    3 => rows::<__m512, 16, 3>(a, step, b, y, add),
+                    2 => rows::<__m512, 16, 2>(a, step, b, y, add),
+                    _ => rows::<__m512, 16, 1>(a, step, b, y, add),
                 },
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 | Isa::Avx512 if W == 8 => match left {
                     6.. => six_rows(a, step, b, y, add),
-                    4.. => avx2::<4>(a, step, b, y, add),
-                    2.. => avx2::<2>(a, step, b, y, add),
-                    _ => avx2::<1>(a, step, b, y, add),
+                    4.. => rows::<__m256, 8, 4>(a, step, b, y, add),
+                    2.. => rows::<__m256, 8, 2>(a, step, b, y, add),
+                    _ => rows::<__m256, 8, 1>(a, step, b, y, add),
+                },
+                // Of 32 registers, two a vector, 6 rows of 2 vectors fill 24.
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon if W == 8 => match left {
+                    6.. => rows::<Neon, 8, 6>(a, step, b, y, add),
+                    4.. => rows::<Neon, 8, 4>(a, step, b, y, add),
+                    2.. => rows::<Neon, 8, 2>(a, step, b, y, add),
+                    _ => rows::<Neon, 8, 1>(a, step, b, y, add),
                 },
                 _ => match left {
                     4.. => plain::<4, W>(a, step, b, y, add),
@@ -42,7 +55,50 @@ pub fn multiply<const W: usize>(a: &[f32], b: &[f32], y: &mut [f32], tiles: usiz
     }
 }
 
-/// Any processor's. Returns how many rows it computed, as all of these.
+/// R rows in vectors. Returns how many rows it computed, as all of these.
+///
+/// # Safety
+/// The processor has V's instructions; a has R rows in each block of b, y has R rows.
+unsafe fn rows<V: Vector<W>, const W: usize, const R: usize>(
+    a: &[f32],
+    step: usize,
+    b: &[f32],
+    y: &mut [f32],
+    add: bool,
+) -> usize {
+    let pair = 2 * W;
+    let (blocks, y) = (b.len() / (pair * pair), y.as_mut_ptr());
+    // SAFETY: as the caller's.
+    unsafe {
+        V::compiled(
+            #[inline(always)]
+            || {
+                let mut sums = [[V::all(0.0); 2]; R];
+                let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
+                for _ in 0..blocks {
+                    V::add_products(
+                        &mut sums,
+                        a,
+                        [pair, 1],
+                        pair,
+                        #[inline(always)]
+                        |k, i| V::read(b.add(k * pair + W * i)),
+                    );
+                    (a, b) = (a.wrapping_add(step), b.add(pair * pair));
+                }
+                for (r, sums) in sums.into_iter().enumerate() {
+                    for (i, sum) in sums.into_iter().enumerate() {
+                        let at = y.add(r * pair + W * i);
+                        (if add { V::read(at).add(sum) } else { sum }).write(at);
+                    }
+                }
+            },
+        )
+    }
+    R
+}
+
+/// The same in plain loops, for any processor.
 #[inline(always)]
 fn plain<const R: usize, const W: usize>(a: &[f32], step: usize, b: &[f32], y: &mut [f32], add: bool) -> usize {
     let pair = 2 * W;
@@ -69,90 +125,15 @@ fn plain<const R: usize, const W: usize>(a: &[f32], step: usize, b: &[f32], y: &
     R
 }
 
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::*;
-
-/// # Safety
-/// The processor has AVX-512F; a has R rows in each block of b, y has R rows of 32.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512<const R: usize>(a: &[f32], step: usize, b: &[f32], y: &mut [f32], add: bool) -> usize {
-    const PAIR: usize = 32;
-    let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    let (mut a, mut at) = (a.as_ptr(), b.as_ptr());
-    // SAFETY: as the caller's.
-    unsafe {
-        for _ in 0..b.len() / (PAIR * PAIR) {
-            for k in 0..PAIR {
-                let b = [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))];
-                at = at.add(PAIR);
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = _mm512_set1_ps(*a.add(r * PAIR + k));
-                    sums[0] = _mm512_fmadd_ps(a, b[0], sums[0]);
-                    sums[1] = _mm512_fmadd_ps(a, b[1], sums[1]);
-                }
-            }
-            a = a.wrapping_add(step);
-        }
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (i, sum) in sums.into_iter().enumerate() {
-                let y = y.as_mut_ptr().add(r * PAIR + 16 * i);
-                _mm512_storeu_ps(y, if add { _mm512_add_ps(_mm512_loadu_ps(y), sum) } else { sum });
-            }
-        }
-    }
-    R
-}
-
-/// # Safety
-/// The processor has AVX2 and FMA; a has R rows in each block of b, y has R rows of 16.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const R: usize>(a: &[f32], step: usize, b: &[f32], y: &mut [f32], add: bool) -> usize {
-    const PAIR: usize = 16;
-    let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    let (mut a, mut at) = (a.as_ptr(), b.as_ptr());
-    // SAFETY: as the caller's.
-    unsafe {
-        for _ in 0..b.len() / (PAIR * PAIR) {
-            for k in 0..PAIR {
-                let b = [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))];
-                at = at.add(PAIR);
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = _mm256_set1_ps(*a.add(r * PAIR + k));
-                    sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
-                    sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
-                }
-            }
-            a = a.wrapping_add(step);
-        }
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (i, sum) in sums.into_iter().enumerate() {
-                store(y.as_mut_ptr().add(r * PAIR + 8 * i), sum, add);
-            }
-        }
-    }
-    R
-}
-
-/// # Safety
-/// The processor has AVX, y points to 8 elements.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn store(y: *mut f32, sum: __m256, add: bool) {
-    // SAFETY: as the caller's.
-    unsafe { _mm256_storeu_ps(y, if add { _mm256_add_ps(_mm256_loadu_ps(y), sum) } else { sum }) };
-}
-
 /// Six rows: 12 sums, 2 vectors of b and 2 of a fill all 16 registers. In assembly because compilers reorder the loads, run
 /// out of registers and spill a sum.
 ///
 /// # Safety
-/// As [`avx2`] of six rows.
+/// The processor has AVX2 and FMA; a has six rows in each block of b, y has six rows of 16.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn six_rows(a: &[f32], step: usize, b: &[f32], y: &mut [f32], add: bool) -> usize {
+    use std::arch::x86_64::*;
     const PAIR: usize = 16;
     let zero = _mm256_setzero_ps();
     let [mut s0, mut s1, mut s2, mut s3, mut s4, mut s5] = [zero; 6];
@@ -199,7 +180,8 @@ unsafe fn six_rows(a: &[f32], step: usize, b: &[f32], y: &mut [f32], add: bool) 
             a = a.wrapping_add(step);
         }
         for (i, sum) in [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11].into_iter().enumerate() {
-            store(y.as_mut_ptr().add(8 * i), sum, add);
+            let at = y.as_mut_ptr().add(8 * i);
+            _mm256_storeu_ps(at, if add { _mm256_add_ps(_mm256_loadu_ps(at), sum) } else { sum });
         }
     }
     6

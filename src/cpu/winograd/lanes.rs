@@ -2,6 +2,7 @@
 
 use super::super::CpuBuffer;
 use super::super::product::Shared;
+use super::super::quads;
 use std::ops::Range;
 
 /// One value of each of some neighbouring channels.
@@ -146,7 +147,7 @@ pub fn turn_in<const W: usize>(x: &[f32], step: usize, planes: usize, y: &mut [L
     for i in (0..len - BLOCK).step_by(BLOCK).chain([len - BLOCK]) {
         let to = &mut y[i..i + BLOCK];
         // SAFETY: every plane holds four pixels from there on, by the assertion.
-        unsafe { blocks::read(x.as_ptr().add(i), step, to) };
+        unsafe { read(x.as_ptr().add(i), step, to) };
     }
 }
 
@@ -172,67 +173,58 @@ pub unsafe fn turn_out<const W: usize>(x: &[Lanes<W>], planes: usize, y: Shared,
     }
     for i in (0..len - BLOCK).step_by(BLOCK).chain([len - BLOCK]) {
         // SAFETY: as above.
-        unsafe { blocks::write(&x[i..i + BLOCK], to.add(i), step) };
+        unsafe { write(&x[i..i + BLOCK], to.add(i), step) };
     }
 }
 
-/// Four pixels of W planes.
+/// Four pixels of W planes: y[i, r] = x[r·step + i]
+///
+/// # Safety
+/// x holds these elements, y four vectors; with 16 lanes the processor has AVX-512F.
+#[inline(always)]
+unsafe fn read<const W: usize>(x: *const f32, step: usize, y: &mut [Lanes<W>]) {
+    assert!(y.len() == BLOCK);
+    let y: *mut f32 = y.as_mut_ptr().cast();
+    // SAFETY: as the caller's.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if W == 16 {
+            return avx512::read(x, step, y);
+        }
+        for r in (0..W).step_by(4) {
+            let (x, y) = (x.add(r * step), y.add(r));
+            let rows = [x, x.add(step), x.add(2 * step), x.add(3 * step)];
+            quads::turn(rows, [y, y.add(W), y.add(2 * W), y.add(3 * W)]);
+        }
+    }
+}
+
+/// y[r·step + i] = x[i, r]
+///
+/// # Safety
+/// x is four vectors, y holds these elements; with 16 lanes the processor has AVX-512F.
+#[inline(always)]
+unsafe fn write<const W: usize>(x: &[Lanes<W>], y: *mut f32, step: usize) {
+    assert!(x.len() == BLOCK);
+    let x: *const f32 = x.as_ptr().cast();
+    // SAFETY: as the caller's.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if W == 16 {
+            return avx512::write(x, y, step);
+        }
+        for r in (0..W).step_by(4) {
+            let (x, y) = (x.add(r), y.add(r * step));
+            let pixels = [x, x.add(W), x.add(2 * W), x.add(3 * W)];
+            quads::turn(pixels, [y, y.add(step), y.add(2 * step), y.add(3 * step)]);
+        }
+    }
+}
+
+/// Four pixels of 16 planes.
 #[cfg(target_arch = "x86_64")]
-mod blocks {
-    use super::Lanes;
+mod avx512 {
     use std::arch::x86_64::*;
-
-    /// y[i, r] = x[r·step + i]
-    ///
-    /// # Safety
-    /// x holds these elements, y four vectors; with 16 lanes the processor has AVX-512F.
-    #[inline(always)]
-    pub unsafe fn read<const W: usize>(x: *const f32, step: usize, y: &mut [Lanes<W>]) {
-        assert!(y.len() == 4);
-        let y: *mut f32 = y.as_mut_ptr().cast();
-        // SAFETY: as the caller's; SSE is part of x86-64.
-        unsafe {
-            if W == 16 {
-                return read_wide(x, step, y);
-            }
-            for r in (0..W).step_by(4) {
-                let x = x.add(r * step);
-                let (mut a, mut b) = (_mm_loadu_ps(x), _mm_loadu_ps(x.add(step)));
-                let (mut c, mut d) = (_mm_loadu_ps(x.add(2 * step)), _mm_loadu_ps(x.add(3 * step)));
-                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-                _mm_storeu_ps(y.add(r), a);
-                _mm_storeu_ps(y.add(W + r), b);
-                _mm_storeu_ps(y.add(2 * W + r), c);
-                _mm_storeu_ps(y.add(3 * W + r), d);
-            }
-        }
-    }
-
-    /// y[r·step + i] = x[i, r]
-    ///
-    /// # Safety
-    /// x is four vectors, y holds these elements; with 16 lanes the processor has AVX-512F.
-    #[inline(always)]
-    pub unsafe fn write<const W: usize>(x: &[Lanes<W>], y: *mut f32, step: usize) {
-        assert!(x.len() == 4);
-        let x: *const f32 = x.as_ptr().cast();
-        // SAFETY: as the caller's; SSE is part of x86-64.
-        unsafe {
-            if W == 16 {
-                return write_wide(x, y, step);
-            }
-            for r in (0..W).step_by(4) {
-                let (mut a, mut b) = (_mm_loadu_ps(x.add(r)), _mm_loadu_ps(x.add(W + r)));
-                let (mut c, mut d) = (_mm_loadu_ps(x.add(2 * W + r)), _mm_loadu_ps(x.add(3 * W + r)));
-                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-                let y = y.add(r * step);
-                _mm_storeu_ps(y, a);
-                _mm_storeu_ps(y.add(step), b);
-                _mm_storeu_ps(y.add(2 * step), c);
-                _mm_storeu_ps(y.add(3 * step), d);
-            }
-        }
-    }
 
     /// Planes r, r + 4, r + 8 and r + 12 in the quarters of a vector.
     ///
@@ -267,10 +259,10 @@ mod blocks {
     }
 
     /// # Safety
-    /// As [`read`] of 16 lanes.
+    /// As [`super::read`] of 16 lanes.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn read_wide(x: *const f32, step: usize, y: *mut f32) {
+    pub unsafe fn read(x: *const f32, step: usize, y: *mut f32) {
         // SAFETY: as the caller's.
         unsafe {
             let rows = [
@@ -288,10 +280,10 @@ mod blocks {
     }
 
     /// # Safety
-    /// As [`write`] of 16 lanes.
+    /// As [`super::write`] of 16 lanes.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn write_wide(x: *const f32, y: *mut f32, step: usize) {
+    pub unsafe fn write(x: *const f32, y: *mut f32, step: usize) {
         // SAFETY: as the caller's.
         unsafe {
             let pixels = [
@@ -306,40 +298,6 @@ mod blocks {
                 _mm_storeu_ps(y.add(4 * step), _mm512_extractf32x4_ps::<1>(v));
                 _mm_storeu_ps(y.add(8 * step), _mm512_extractf32x4_ps::<2>(v));
                 _mm_storeu_ps(y.add(12 * step), _mm512_extractf32x4_ps::<3>(v));
-            }
-        }
-    }
-}
-
-/// Four pixels of W planes, in plain loops.
-#[cfg(not(target_arch = "x86_64"))]
-mod blocks {
-    use super::Lanes;
-
-    /// y[i, r] = x[r·step + i]
-    ///
-    /// # Safety
-    /// x holds these elements.
-    #[inline(always)]
-    pub unsafe fn read<const W: usize>(x: *const f32, step: usize, y: &mut [Lanes<W>]) {
-        for (i, y) in y.iter_mut().enumerate() {
-            for (r, y) in y.iter_mut().enumerate() {
-                // SAFETY: as the caller's.
-                *y = unsafe { *x.add(r * step + i) };
-            }
-        }
-    }
-
-    /// y[r·step + i] = x[i, r]
-    ///
-    /// # Safety
-    /// y holds these elements.
-    #[inline(always)]
-    pub unsafe fn write<const W: usize>(x: &[Lanes<W>], y: *mut f32, step: usize) {
-        for (i, x) in x.iter().enumerate() {
-            for (r, x) in x.iter().enumerate() {
-                // SAFETY: as the caller's.
-                unsafe { *y.add(r * step + i) = *x };
             }
         }
     }

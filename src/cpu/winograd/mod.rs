@@ -16,7 +16,6 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 mod tiles;
-mod vector;
 mod weight_gradient;
 
 use super::conv::Sizes;

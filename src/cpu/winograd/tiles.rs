@@ -1,9 +1,9 @@
 //! Images turned into transformed tiles: what both sides of a product are made of.
 
 use super::super::product::Shared;
+use super::super::vector::Vector;
 use super::form::{Form, Places};
 use super::lanes::{Images, Pixels, Window};
-use super::vector::Vector;
 use super::{Panels, Plan, Strip};
 
 impl Panels {
@@ -25,7 +25,7 @@ impl Panels {
                     places[i].store(&mut *to.cast());
                 } else {
                     // Panels half as wide as a vector.
-                    places[i].store_halves(to, to.add(panel));
+                    places[i].write_halves(to, to.add(panel), W / 2);
                 }
             }
         }

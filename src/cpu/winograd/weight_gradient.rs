@@ -6,9 +6,9 @@ use super::super::parallel::{for_chunks, for_tasks};
 use super::super::product::Shared;
 use super::super::simd::vectorized;
 use super::super::tile::{Multiply, Tile, TileProduct};
+use super::super::vector::{Vector, with_vectors};
 use super::form::Form;
 use super::lanes::{Pixels, turn_out};
-use super::vector::{Vector, with_vectors};
 use super::{Panels, Plan, TILES};
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ const VECTORS: usize = 3 * WIDE;
 
 /// dw from x and dy. Writes all of dw.
 pub fn weight_gradient<F: Form>(plan: &Plan, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    with_vectors!(in_vectors, F, (plan, x, dy, dw));
+    with_vectors!(in_vectors, [F], (plan, x, dy, dw));
 }
 
 fn in_vectors<F: Form, V: Vector<W>, const W: usize>(plan: &Plan, x: &[f32], dy: &[f32], dw: &mut [f32]) {
