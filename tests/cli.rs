@@ -40,6 +40,24 @@ fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn an_instruction_set_that_is_none_is_told() {
+    let run = |value: &str| {
+        let arguments = ["selftest", "--device", "cpu", "--filter", "matmul: 5x7x3", "--quiet"];
+        Command::new(env!("CARGO_BIN_EXE_toile")).args(arguments).env("TOILE_SIMD", value).output().unwrap()
+    };
+    for value in ["portable", "neon", "avx2", "avx512"] {
+        let output = run(value);
+        assert!(output.status.success(), "{value}: {}", text(&output.stderr));
+    }
+    for value in ["sse", "AVX2", ""] {
+        let output = run(value);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{value:?}: {error}");
+        assert!(error.contains(&format!("TOILE_SIMD={value}: takes portable, neon")), "{value:?}: {error}");
+    }
+}
+
+#[test]
 fn train_sample_and_resume() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();

@@ -1,5 +1,6 @@
 //! The `--device` option.
 
+use crate::cpu::simd::Isa;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions, adapters};
 use crate::tensor::Device;
@@ -19,8 +20,9 @@ pub fn open(text: &str) -> Result<(Device, String)> {
 /// The same, with a GPU opened in a certain way.
 ///
 /// # Errors
-/// An unknown word, or no such adapter.
+/// An unknown word, also in `TOILE_SIMD`, or no such adapter.
 pub fn open_with(text: &str, options: GpuOptions) -> Result<(Device, String)> {
+    Isa::asked()?; // a TOILE_SIMD that says nothing
     let gpu = |choice: AdapterChoice, why: &str| -> Result<(Device, String)> {
         let gpu = Gpu::open(&choice, options)?;
         // What an earlier run left is a help, no need: a device that is there is used without it.

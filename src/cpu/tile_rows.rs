@@ -119,16 +119,16 @@ unsafe fn in_vectors<V: Vector<W>, const W: usize, const MR: usize, const NR: us
     macro_rules! by_rows {
         ($rows:expr, $a:expr, $c:expr, $n:literal) => {
             match ($rows, b) {
-                (1, Right::Panel(b)) => panel::<V, W, 1, $n, NR>($a, a, b, $c),
-                (2, Right::Panel(b)) => panel::<V, W, 2, $n, NR>($a, a, b, $c),
-                (3, Right::Panel(b)) => panel::<V, W, 3, $n, NR>($a, a, b, $c),
-                (4, Right::Panel(b)) => panel::<V, W, 4, $n, NR>($a, a, b, $c),
-                (_, Right::Panel(b)) => panel::<V, W, 8, $n, NR>($a, a, b, $c),
-                (1, _) => source::<V, W, 1, $n, NR>($a, a, b, $c),
-                (2, _) => source::<V, W, 2, $n, NR>($a, a, b, $c),
-                (3, _) => source::<V, W, 3, $n, NR>($a, a, b, $c),
-                (4, _) => source::<V, W, 4, $n, NR>($a, a, b, $c),
-                (_, _) => source::<V, W, 8, $n, NR>($a, a, b, $c),
+                (1, Right::Panel(b)) => panel::<V, W, 1, $n, MR, NR>($a, a, b, $c),
+                (2, Right::Panel(b)) => panel::<V, W, 2, $n, MR, NR>($a, a, b, $c),
+                (3, Right::Panel(b)) => panel::<V, W, 3, $n, MR, NR>($a, a, b, $c),
+                (4, Right::Panel(b)) => panel::<V, W, 4, $n, MR, NR>($a, a, b, $c),
+                (_, Right::Panel(b)) => panel::<V, W, 8, $n, MR, NR>($a, a, b, $c),
+                (1, _) => source::<V, W, 1, $n, MR, NR>($a, a, b, $c),
+                (2, _) => source::<V, W, 2, $n, MR, NR>($a, a, b, $c),
+                (3, _) => source::<V, W, 3, $n, MR, NR>($a, a, b, $c),
+                (4, _) => source::<V, W, 4, $n, MR, NR>($a, a, b, $c),
+                (_, _) => source::<V, W, 8, $n, MR, NR>($a, a, b, $c),
             }
         };
     }
@@ -156,12 +156,15 @@ unsafe fn in_vectors<V: Vector<W>, const W: usize, const MR: usize, const NR: us
 
 /// # Safety
 /// As [`in_vectors`]; R rows of N vectors.
-unsafe fn panel<V: Vector<W>, const W: usize, const R: usize, const N: usize, const NR: usize>(
+unsafe fn panel<V: Vector<W>, const W: usize, const R: usize, const N: usize, const MR: usize, const NR: usize>(
     start: *const f32,
     a: Rows,
     b: &[f32],
     c: *mut f32,
 ) {
+    if R > MR {
+        return; // never: a tile has MR rows
+    }
     // SAFETY: as the caller's.
     unsafe {
         V::compiled(
@@ -187,13 +190,16 @@ unsafe fn panel<V: Vector<W>, const W: usize, const R: usize, const N: usize, co
 
 /// # Safety
 /// As [`in_vectors`]; R rows of N vectors.
-unsafe fn source<V: Vector<W>, const W: usize, const R: usize, const N: usize, const NR: usize>(
+unsafe fn source<V: Vector<W>, const W: usize, const R: usize, const N: usize, const MR: usize, const NR: usize>(
     start: *const f32,
     a: Rows,
     b: Right,
     c: *mut f32,
 ) {
     let Right::Source { source, moves, offsets } = b else { return };
+    if R > MR {
+        return; // never, as above
+    }
     let places: [*const f32; N] = std::array::from_fn(|i| source[moves[i].from..].as_ptr());
     // SAFETY: as the caller's.
     unsafe {

@@ -1,6 +1,6 @@
 //! Eight lanes in two registers of NEON, which every aarch64 processor has.
 
-use super::{Vector, add_row};
+use super::Vector;
 use std::arch::aarch64::*;
 
 /// Eight lanes.
@@ -30,22 +30,17 @@ unsafe fn write_4(v: float32x4_t, to: *mut f32, len: usize) {
     }
 }
 
-impl Neon {
-    /// self + a[lane]·b
-    #[inline(always)]
-    fn add_lane(self, a: float32x4_t, lane: usize, b: Neon) -> Neon {
-        let half = |sum: float32x4_t, b: float32x4_t| {
-            // SAFETY: NEON is part of aarch64.
-            unsafe {
-                match lane {
-                    0 => vfmaq_laneq_f32::<0>(sum, b, a),
-                    1 => vfmaq_laneq_f32::<1>(sum, b, a),
-                    2 => vfmaq_laneq_f32::<2>(sum, b, a),
-                    _ => vfmaq_laneq_f32::<3>(sum, b, a),
-                }
-            }
-        };
-        Neon([half(self.0[0], b.0[0]), half(self.0[1], b.0[1])])
+/// sum + a[lane]·b
+#[inline(always)]
+fn add_lane(sum: float32x4_t, a: float32x4_t, lane: usize, b: float32x4_t) -> float32x4_t {
+    // SAFETY: NEON is part of aarch64.
+    unsafe {
+        match lane {
+            0 => vfmaq_laneq_f32::<0>(sum, b, a),
+            1 => vfmaq_laneq_f32::<1>(sum, b, a),
+            2 => vfmaq_laneq_f32::<2>(sum, b, a),
+            _ => vfmaq_laneq_f32::<3>(sum, b, a),
+        }
     }
 }
 
@@ -143,17 +138,26 @@ impl Vector<8> for Neon {
     ) {
         unsafe {
             let mut quads = [vdupq_n_f32(0.0); R];
+            // One half of a vector of b after the other, so that few of them are held at a time.
+            macro_rules! add {
+                ($k:expr, $a:expr) => {
+                    for i in 0..N {
+                        let b = b($k, i);
+                        for half in 0..2 {
+                            for (r, sums) in sums.iter_mut().enumerate() {
+                                let (a, lane) = $a(r);
+                                sums[i].0[half] = add_lane(sums[i].0[half], a, lane, b.0[half]);
+                            }
+                        }
+                    }
+                };
+            }
             if row == 1 && R.is_multiple_of(4) {
                 for k in 0..count {
                     for (i, quad) in quads.iter_mut().enumerate().take(R / 4) {
                         *quad = vld1q_f32(a.add(k * step + 4 * i));
                     }
-                    for i in 0..N {
-                        let b = b(k, i);
-                        for (r, sums) in sums.iter_mut().enumerate() {
-                            sums[i] = sums[i].add_lane(quads[r / 4], r % 4, b);
-                        }
-                    }
+                    add!(k, |r: usize| (quads[r / 4], r % 4));
                 }
                 return;
             }
@@ -162,18 +166,17 @@ impl Vector<8> for Neon {
                 for (r, quad) in quads.iter_mut().enumerate() {
                     *quad = vld1q_f32(a.add(r * row + k));
                 }
-                for lane in 0..4 {
-                    for i in 0..N {
-                        let b = b(k + lane, i);
-                        for (quad, sums) in quads.iter().zip(sums.iter_mut()) {
-                            sums[i] = sums[i].add_lane(*quad, lane, b);
-                        }
-                    }
-                }
+                add!(k, |r: usize| (quads[r], 0));
+                add!(k + 1, |r: usize| (quads[r], 1));
+                add!(k + 2, |r: usize| (quads[r], 2));
+                add!(k + 3, |r: usize| (quads[r], 3));
                 k += 4;
             }
             for k in k..count {
-                add_row(sums, a.add(k * step), row, k, &b);
+                for (r, quad) in quads.iter_mut().enumerate() {
+                    *quad = vdupq_n_f32(*a.add(r * row + k * step));
+                }
+                add!(k, |r: usize| (quads[r], 0));
             }
         }
     }
