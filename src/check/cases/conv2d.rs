@@ -125,7 +125,7 @@ fn large() -> Vec<Case> {
 
 /// Sizes around the edges of tiles, panels, splits and runs of vec4s. Values only.
 fn edges() -> Vec<Case> {
-    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 27] = [
+    let rows: [(&str, [usize; 4], [usize; 4], Conv2d); 29] = [
         ("1x1", [3, 33, 7, 5], [31, 33, 1, 1], conv([1, 1], [0; 4], [1, 1], 1)),
         ("1x1 stride 2", [2, 9, 9, 8], [33, 9, 1, 1], conv([2, 2], [0; 4], [1, 1], 1)),
         ("2x2 stride 2", [5, 8, 8, 8], [16, 8, 2, 2], conv([2, 2], [0; 4], [1, 1], 1)),
@@ -145,6 +145,9 @@ fn edges() -> Vec<Case> {
         ("3 to 11 short rows", [9, 3, 7, 7], [11, 3, 4, 4], conv([1, 1], [1, 2, 1, 2], [1, 1], 1)),
         ("4 to 10 shortest rows", [8, 4, 5, 3], [10, 4, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("20 to 3 short rows", [9, 20, 7, 7], [3, 20, 4, 4], conv([1, 1], [2, 1, 2, 1], [1, 1], 1)),
+        // Phases with different numbers of terms, and more channels of the result than rows of a tile.
+        ("6 to 9 odd stride 2", [2, 6, 15, 14], [9, 6, 3, 3], conv([2, 2], [1; 4], [1, 1], 1)),
+        ("20 to 5 odd stride 2", [2, 20, 11, 12], [5, 20, 3, 3], conv([2, 2], [1; 4], [1, 1], 1)),
         ("40 to 2", [2, 40, 6, 19], [2, 40, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("3 to 9 wide", [1, 3, 6, 37], [9, 3, 3, 3], conv([1, 1], [1; 4], [1, 1], 1)),
         ("2 to 15 dilated", [3, 2, 15, 21], [15, 2, 3, 3], conv([1, 2], [2, 2, 3, 3], [2, 3], 1)),
