@@ -31,7 +31,9 @@ pub unsafe fn run<const MR: usize, const NR: usize>(
     if rows * pixels.wide == 0 {
         return;
     }
-    let work = Work::<MR> { pixels, source, y, row_stride, base, rows, depth: depth::<NR>(pixels.parts[0].left.k) };
+    // The phases of a transposed convolution have terms of their own number, and are packed in passes of their own.
+    let depths = [0, pixels.parts.len() - 1].map(|part| depth::<NR>(pixels.parts[part].left.k));
+    let work = Work::<MR> { pixels, source, y, row_stride, base, rows, depths };
     let lanes = Isa::best().lanes();
     for part in &pixels.parts {
         let far = part.from[..rows].iter().max().unwrap_or(&0) + part.offsets.iter().max().unwrap_or(&0);
@@ -92,8 +94,8 @@ struct Work<'a, const MR: usize> {
     row_stride: usize,
     base: usize,
     rows: usize,
-    /// k of a pass.
-    depth: usize,
+    /// k of a pass, of either part.
+    depths: [usize; 2],
 }
 
 /// A vector of pixels: neighbours in a row, or two short rows, half a vector each.
@@ -244,7 +246,7 @@ unsafe fn part_sums<
     tile: usize,
     spots: [Spot; N],
 ) -> [[V; N]; R] {
-    let part = &work.pixels.parts[part];
+    let (part, depth) = (&work.pixels.parts[part], work.depths[part]);
     // SAFETY: as the caller's.
     unsafe {
         let from = |spot: Spot, half: usize| work.source.as_ptr().add(part.from[spot.rows[half]] + spot.x);
@@ -257,8 +259,8 @@ unsafe fn part_sums<
             |i| from(spots[i], 1),
         );
         let mut total = [[V::all(0.0); N]; R];
-        for (pass, offsets) in part.offsets.chunks(work.depth).enumerate() {
-            let start = pass * work.depth;
+        for (pass, offsets) in part.offsets.chunks(depth).enumerate() {
+            let start = pass * depth;
             let a = part.left.pass(start, start + offsets.len(), tile..tile + 1).as_ptr();
             let mut sums = [[V::all(0.0); N]; R];
             V::add_products(
@@ -276,7 +278,7 @@ unsafe fn part_sums<
                     }
                 },
             );
-            if part.offsets.len() <= work.depth {
+            if part.offsets.len() <= depth {
                 return sums;
             }
             for (total, sums) in total.iter_mut().zip(sums) {
