@@ -85,3 +85,16 @@ fn verify_reads_and_writes_case_directories() {
     refused(folder, &["verify", "--write", "more", "--filter", "nonsense"], 2, &["nonsense"]);
     assert!(!folder.join("more").exists());
 }
+
+/// Outside values hold with the plainer instructions that this processor has, too: kernels choose other ways with them.
+#[test]
+fn golden_values_hold_with_every_instruction_set() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for most in ["portable", "neon", "avx2", "avx512"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_toile"));
+        let output =
+            command.args(["verify", "--strict", "--device", "cpu", "--quiet"]).arg(&golden).env("TOILE_SIMD", most);
+        let output = output.output().expect("the program starts");
+        assert!(output.status.success(), "TOILE_SIMD={most}: {}", text(&output.stdout));
+    }
+}
