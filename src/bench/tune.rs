@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::gpu::tuning::{Choice, LEAST_TUNED, Tuned, variants};
+use crate::gpu::tuning::{Choice, LEAST_TUNED, Tuned, Variant, variants};
 use crate::ops::Conv2d;
 use crate::rng::{Domain, Stream};
 use crate::tensor::{Device, Tensor};
@@ -21,6 +21,10 @@ const ROUNDS: usize = 5;
 
 /// A candidate this much slower than the best after one round is not measured again.
 const HOPELESS: f64 = 3.0;
+
+/// What is built in is left for a candidate that takes at most this share of its time: less is within the noise, and one problem
+/// stands for many.
+const WORTH: f64 = 0.9;
 
 /// Classes of products: at most so many rows and multiplications.
 const ROWS: [Option<usize>; 3] = [Some(4), Some(16), None];
@@ -57,36 +61,48 @@ pub fn tune(gpu: &Gpu, mut progress: impl FnMut(&Trial)) -> Result<Tuned> {
             let random = |i, shape: [usize; 4]| {
                 Tensor::new(&device, shape, &Stream::new(1, Domain::Test, i).normal_vec(shape.iter().product()))
             };
+            // Forward, and by the input, whose results have as many rows.
             let (x, w) = (random(0, [images, channels, 16, 16]), random(1, [filters, channels, 4, 4]));
-            let all = variants(gpu);
-            let best = fastest(&device, &all, |variant| {
-                gpu.force_variant(Some(*variant));
-                x.conv2d(&w, conv).check()
+            let (dy, turned) = (random(2, [images, channels, 8, 8]), random(3, [channels, filters, 4, 4]));
+            let all: Vec<Option<Variant>> = std::iter::once(None).chain(variants(gpu).into_iter().map(Some)).collect();
+            let trial = fastest(&device, &all, |variant| {
+                gpu.force_variant(*variant);
+                x.conv2d(&w, conv).check()?;
+                dy.conv_transpose2d(&turned, conv, [16, 16]).check()
             });
             gpu.force_variant(None);
-            let trial = best?;
+            let trial = trial?;
             let problem = format!("{filters} rows, {} multiplications", images * channels * filters * 16 * 64);
-            progress(&Trial { problem, candidates: named(&trial, |variant| variant.to_string()) });
-            tuned.product.push(Choice { rows, work, variant: trial[0].0 });
+            let name = |variant: &Option<Variant>| variant.map_or("built in".into(), |variant| variant.to_string());
+            progress(&Trial { problem, candidates: named(&trial, name) });
+            tuned.product.push(Choice { rows, work, variant: worth(&trial) });
         }
     }
     let n = 1 << 22;
     let x = Tensor::full(&device, [n], 0.5);
-    let trial = fastest(&device, &[1, 2, 4, 8, 16, 32, 64], |quads| {
-        gpu.use_tuning(Some(Tuned { quads: Some(*quads), product: Vec::new() }));
+    let all = [None, Some(1), Some(2), Some(4), Some(8), Some(16), Some(32), Some(64)];
+    let trial = fastest(&device, &all, |quads| {
+        gpu.use_tuning(Some(Tuned { quads: *quads, product: Vec::new() }));
         x.leaky_relu(0.2).check()
     })?;
     progress(&Trial {
         problem: format!("elementwise, {n}"),
-        candidates: named(&trial, |quads| format!("{quads} vec4s")),
+        candidates: named(&trial, |quads| quads.map_or("built in".into(), |quads| format!("{quads} vec4s"))),
     });
-    tuned.quads = Some(trial[0].0);
+    tuned.quads = worth(&trial);
     gpu.use_tuning(Some(tuned.clone()));
     Ok(tuned)
 }
 
 fn named<T>(trial: &[(T, f64)], name: impl Fn(&T) -> String) -> Vec<(String, f64)> {
     trial.iter().map(|(candidate, seconds)| (name(candidate), *seconds)).collect()
+}
+
+/// The fastest, or none where what is built in takes hardly longer.
+fn worth<T: Copy>(trial: &[(Option<T>, f64)]) -> Option<T> {
+    let built_in =
+        trial.iter().find(|(candidate, _)| candidate.is_none()).map_or(f64::INFINITY, |(_, seconds)| *seconds);
+    trial.first().filter(|(_, seconds)| *seconds <= WORTH * built_in).and_then(|(candidate, _)| *candidate)
 }
 
 /// Candidates with their shortest time. They take turns, so that a busy moment hits all alike.
@@ -109,4 +125,16 @@ fn fastest<T: Copy>(device: &Device, all: &[T], mut run: impl FnMut(&T) -> Resul
     }
     best.sort_by(|a, b| a.1.total_cmp(&b.1));
     if best.is_empty() { Err(Error::Gpu("there is nothing to choose from".into())) } else { Ok(best) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_in_stays_unless_something_is_clearly_faster() {
+        assert_eq!(worth(&[(Some(1), 0.8), (None, 1.0), (Some(2), 2.0)]), Some(1));
+        assert_eq!(worth(&[(Some(1), 0.95), (None, 1.0)]), None);
+        assert_eq!(worth(&[(None, 1.0), (Some(1), 1.1)]), None);
+    }
 }

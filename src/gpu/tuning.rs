@@ -53,8 +53,9 @@ pub struct Choice {
     pub rows: Option<usize>,
     /// Multiplications.
     pub work: Option<usize>,
-    /// What computes it.
-    pub variant: Variant,
+    /// What computes it; what the built-in table has, where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
 }
 
 impl Tuned {
@@ -71,8 +72,8 @@ impl Tuned {
             Variant::Panel { rows, columns } => (1..=2).contains(&rows) && (1..=2).contains(&columns),
             Variant::Shuffle { rows, columns } => [1, 2, 4, 8].contains(&rows) && columns == 1,
         };
-        match tuned.product.iter().find(|choice| !known(&choice.variant)) {
-            Some(choice) => Err(format!("there is no kernel {:?}", choice.variant)),
+        match tuned.product.iter().filter_map(|choice| choice.variant).find(|variant| !known(variant)) {
+            Some(variant) => Err(format!("there is no kernel {variant:?}")),
             None => Ok(tuned),
         }
     }
@@ -84,7 +85,7 @@ impl Tuned {
 
     fn variant(&self, rows: usize, work: usize) -> Option<Variant> {
         let fits = |bound: Option<usize>, value: usize| bound.is_none_or(|bound| value <= bound);
-        self.product.iter().find(|choice| fits(choice.rows, rows) && fits(choice.work, work)).map(|c| c.variant)
+        self.product.iter().find(|choice| fits(choice.rows, rows) && fits(choice.work, work)).and_then(|c| c.variant)
     }
 }
 
@@ -259,19 +260,21 @@ mod tests {
 
     #[test]
     fn a_tuning_file_is_read_as_written_and_checked() {
-        let choice = |rows, work, variant| Choice { rows, work, variant };
+        let choice = |rows, work, variant| Choice { rows, work, variant: Some(variant) };
         let tuned = Tuned {
             quads: Some(4),
             product: vec![
                 choice(Some(4), Some(1 << 20), Variant::Naive),
                 choice(Some(4), None, Variant::Panel { rows: 1, columns: 2 }),
+                Choice { rows: Some(9), work: None, variant: None }, // as built in, not as the larger class
                 choice(None, None, Variant::Tile { quads: 2, fill: 64 }),
             ],
         };
         assert_eq!(Tuned::parse(&tuned.to_text()).as_ref(), Ok(&tuned));
         assert_eq!(tuned.variant(3, 1 << 20), Some(Variant::Naive));
         assert_eq!(tuned.variant(4, 1 << 21), Some(Variant::Panel { rows: 1, columns: 2 }));
-        assert_eq!(tuned.variant(5, 1), Some(Variant::Tile { quads: 2, fill: 64 }));
+        assert_eq!(tuned.variant(5, 1), None);
+        assert_eq!(tuned.variant(10, 1), Some(Variant::Tile { quads: 2, fill: 64 }));
         assert_eq!(Tuned::default().variant(5, 1), None);
         let refused = |text: &str, word: &str| assert!(Tuned::parse(text).unwrap_err().contains(word), "{text}");
         refused("quads = 0", "quads");
